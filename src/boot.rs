@@ -1,0 +1,202 @@
+//! From arguments and environment to a supervisor, an edge and a log. Straight-line, and the only code that may fail.
+
+use crate::config::{Address, Config, Level, Limit, Overrides};
+use crate::count::Source;
+use crate::count::gunicorn::{FileText, Plan, plan};
+use crate::log::{Log, Record};
+use crate::supervisor::Supervisor;
+use crate::system::{self, CorePattern, GUNICORN_CMD_ARGS, Program, SetLimit, Signals, System};
+use anyhow::{Context, Result, anyhow};
+use nix::sys::prctl::set_child_subreaper;
+use nix::sys::resource::Resource;
+use std::ffi::{CString, OsString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStringExt;
+use std::time::Instant;
+
+/// A config file longer than this is not read to its end.
+const CONFIG_FILE: u64 = 1 << 20;
+
+/// Everything that [`run`](crate::run) needs.
+#[derive(Debug)]
+pub struct Booted {
+    pub(crate) supervisor: Supervisor,
+    pub(crate) system: System,
+    pub(crate) log: Log,
+}
+
+/// Reads the environment, resolves limits, opens sockets. Nothing is started.
+///
+/// # Errors
+/// Everything that is wrong, a line each, with the variable and what to write instead.
+pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<OsString>) -> Result<Booted> {
+    let signals = signals.context("cannot catch signals")?;
+    let environment: Vec<_> = std::env::vars_os().collect();
+    let config = Config::read(environment.iter().cloned(), overrides).map_err(all)?;
+    let pattern = CorePattern::read();
+
+    let (limits, held) =
+        match (system::resolve_limits(&config.limits, pattern), system::listen(&config.listen)) {
+            (Ok(limits), Ok(held)) => (limits, held),
+            (limits, held) => return Err(all([limits.err(), held.err()].into_iter().flatten().flatten())),
+        };
+    let mut log = Log::new(config.logging);
+    log.write(
+        &Record::new(Level::Info, "boot", concat!("ostler ", env!("CARGO_PKG_VERSION")))
+            .with("pid", std::process::id()),
+    );
+    tell_of_core(&mut log, &config, &limits, pattern);
+    tell_of_sockets(&mut log, &config.listen);
+    become_reaper(&mut log);
+    let plan = config.policy.budget.requests.map(|_| plan_of(&config, &command, &environment));
+    if let Some(plan) = &plan {
+        tell_of_counting(&mut log, plan);
+    }
+
+    let seed = getrandom::u64().context("the kernel gives no random numbers")?;
+    let supervisor = Supervisor::new(config.policy, seed, Instant::now());
+    let argv = command
+        .into_iter()
+        .map(|word| CString::new(word.into_vec()))
+        .collect::<Result<_, _>>()
+        .context("an argument holds a byte 0")?;
+    let source = plan.and_then(|plan| plan.source);
+    let program = Program { argv, environment, limits, held, source };
+    Ok(Booted { supervisor, system: System::new(signals, program), log })
+}
+
+/// Prints the effective configuration and where each value comes from. Starts nothing, opens no socket.
+///
+/// # Errors
+/// As [`boot`].
+pub fn check(overrides: &Overrides, command: Vec<OsString>) -> Result<u8> {
+    let environment: Vec<_> = std::env::vars_os().collect();
+    let config = Config::read(environment.iter().cloned(), overrides).map_err(all)?;
+    let pattern = CorePattern::read();
+    let limits = system::resolve_limits(&config.limits, pattern).map_err(all)?;
+    let mut page = String::new();
+    for setting in &config.settings {
+        page += &format!("{:<28} {:<20} {}\n", setting.name, setting.value, setting.origin);
+    }
+    page += "\n";
+    for (resource, soft, hard) in limits {
+        page += &format!("limit    {resource:?} soft {} hard {}\n", word(soft), word(hard));
+    }
+    page += &format!("core     the kernel's core_pattern is a {}\n", describe(pattern));
+    match config.policy.budget.requests.map(|_| plan_of(&config, &command, &environment)) {
+        None => page += "count    nothing: OSTLER_MAX_REQUESTS is off\n",
+        Some(Plan { source, because, warning }) => {
+            page += &format!("count    {}: {because}\n", name(source));
+            if let Some(warning) = warning {
+                page += &format!("warning  {warning}\n");
+            }
+            if let Some(source) = source {
+                let arguments = system::example_arguments(source);
+                page += &format!("adds     {GUNICORN_CMD_ARGS}={arguments} in front of what it holds\n");
+            }
+        }
+    }
+    if !config.listen.is_empty() {
+        page += &format!("adds     LISTEN_FDS={} and LISTEN_PID\n", config.listen.len());
+    }
+    print(&page)
+}
+
+/// Prints text for a person who asked for it.
+///
+/// # Errors
+/// stdout cannot be written to.
+pub fn print(text: &str) -> Result<u8> {
+    io::stdout().lock().write_all(text.as_bytes()).context("cannot write to stdout")?;
+    Ok(0)
+}
+
+/// Several errors as one, a line each.
+fn all(lines: impl IntoIterator<Item = String>) -> anyhow::Error {
+    anyhow!(lines.into_iter().collect::<Vec<_>>().join("\n"))
+}
+
+fn word(limit: u64) -> String {
+    if limit == u64::MAX { "unlimited".into() } else { limit.to_string() }
+}
+
+fn name(source: Option<Source>) -> &'static str {
+    source.map_or("none", Source::name)
+}
+
+fn describe(pattern: CorePattern) -> &'static str {
+    match pattern {
+        CorePattern::File => "file name: a limit of 0 stops core files",
+        CorePattern::Pipe => "pipe: only a limit of 1 stops core dumps",
+        CorePattern::Unknown => "secret (no /proc): a limit of 1 stops files and pipes",
+    }
+}
+
+fn plan_of(config: &Config, command: &[OsString], environment: &[(OsString, OsString)]) -> Plan {
+    let argv: Vec<_> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let variable = environment.iter().find(|(name, _)| name == GUNICORN_CMD_ARGS);
+    let variable = variable.map(|(_, value)| value.to_string_lossy()).unwrap_or_default();
+    plan(config.count, &argv, &variable, |path| {
+        let read = |file: File| io::read_to_string(file.take(CONFIG_FILE));
+        match File::open(path).and_then(read) {
+            Ok(text) => FileText::Text(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => FileText::Absent,
+            Err(_) => FileText::Unreadable,
+        }
+    })
+}
+
+fn tell_of_core(log: &mut Log, config: &Config, limits: &[SetLimit], pattern: CorePattern) {
+    let asked = config
+        .limits
+        .iter()
+        .any(|limit| matches!(limit, (Resource::RLIMIT_CORE, Limit::Set { soft: 0, .. })));
+    let soft =
+        limits.iter().find(|(resource, ..)| *resource == Resource::RLIMIT_CORE).map(|(_, soft, _)| *soft);
+    let record = match (asked, soft) {
+        (true, Some(1)) => {
+            Record::new(Level::Info, "core-limit", "1 instead of 0, which would not stop a dump here")
+        }
+        (true, Some(0)) if pattern == CorePattern::Pipe => Record::new(
+            Level::Warn,
+            "core-limit",
+            "core dumps are not stopped: the hard limit is 0, which a pipe ignores; start the container with --ulimit core=1",
+        ),
+        (true | false, _) => return,
+    };
+    log.write(&record.with("core_pattern", describe(pattern)));
+}
+
+fn tell_of_sockets(log: &mut Log, addresses: &[Address]) {
+    for address in addresses {
+        log.write(
+            &Record::new(Level::Info, "listening", "held open for the child")
+                .with("address", address.to_string()),
+        );
+    }
+}
+
+/// Orphans come to PID 1 by themselves, to others only if they ask for them (prctl(2), `PR_SET_CHILD_SUBREAPER`).
+fn become_reaper(log: &mut Log) {
+    if std::process::id() == 1 {
+        return;
+    }
+    let record = match set_child_subreaper(true) {
+        Ok(()) => Record::new(Level::Info, "subreaper", "not PID 1, so orphans of the child are asked for"),
+        Err(errno) => {
+            Record::new(Level::Warn, "subreaper", "not PID 1 and no sub-reaper: orphans go elsewhere")
+                .with("error", errno.desc())
+        }
+    };
+    log.write(&record);
+}
+
+fn tell_of_counting(log: &mut Log, plan: &Plan) {
+    let source = name(plan.source);
+    if let Some(warning) = &plan.warning {
+        log.write(&Record::new(Level::Warn, "count-unsure", warning.clone()).with("source", source));
+    } else {
+        log.write(&Record::new(Level::Info, "counting", plan.because.clone()).with("source", source));
+    }
+}

@@ -1,0 +1,147 @@
+//! tini's command line, and words beside it. Options end at the first operand: `ostler -g gunicorn -w 4`.
+
+use crate::config::{Level, Overrides};
+use crate::supervisor::Recipient;
+use lexopt::{Arg, Parser};
+use std::ffi::OsString;
+
+/// What `--help` prints: one screen.
+pub const HELP: &str = "\
+ostler: a PID 1 for containers that run gunicorn-style servers
+
+Usage: ostler [OPTIONS] [--] PROGRAM [ARGS...]
+
+  -g         send signals to the program's whole process group, not to it alone
+  -s         reap orphans also when not PID 1 (ostler does so by itself)
+  -v         tell more; the same as OSTLER_LOG_LEVEL=debug
+  -w         warn of every orphan that is reaped
+  --check    show the configuration and where each value comes from; start nothing
+  --version  show the version
+  -h, --help show this
+
+Environment (default):
+  OSTLER_ULIMIT_CORE (0)           no core files; every ulimit has such a name: NOFILE, ...
+  OSTLER_MAX_REQUESTS (off)        stop and start the program after so many requests
+  OSTLER_MAX_REQUESTS_JITTER (0)   a random 0..=N more, drawn anew each time
+  OSTLER_COUNT (auto)              where requests are counted: auto, statsd, access-log
+  OSTLER_MIN_AGE (30s)             never recycle anything younger
+  OSTLER_LISTEN (none)             sockets to hold open: 0.0.0.0:8000, unix:/run/app.sock
+  OSTLER_GRACE_PERIOD (25s)        the time between SIGTERM and SIGKILL
+  OSTLER_LOG (text)                text, json or off; on stderr
+  OSTLER_LOG_LEVEL (info)          error, warn, info or debug
+
+Exit status: the program's own; 128+N if signal N ended it; 127 not found;
+126 not executable; 1 bad configuration.
+";
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Invocation {
+    /// Show the help.
+    Help,
+    /// Show the version.
+    Version,
+    /// Show the configuration.
+    Check(Overrides, Vec<OsString>),
+    /// Run this command, which is not empty.
+    Run(Overrides, Vec<OsString>),
+}
+
+/// Reads the arguments, the program's own name not among them.
+///
+/// # Errors
+/// One line that says what to write instead.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, String> {
+    let mut parser = Parser::from_args(arguments);
+    let mut overrides = Overrides::default();
+    let mut check = None;
+    let mut command = Vec::new();
+    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+        match argument {
+            Arg::Short('g') => overrides.recipient = Recipient::Group,
+            // ostler becomes a sub-reaper by itself wherever it is not PID 1.
+            Arg::Short('s') => {}
+            Arg::Short('v') => overrides.level = Some(Level::Debug),
+            Arg::Short('w') => overrides.orphans = Level::Warn,
+            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help),
+            Arg::Long("version") => return Ok(Invocation::Version),
+            Arg::Long("check") => check = Some(()),
+            Arg::Value(program) => {
+                command.push(program);
+                command.extend(parser.raw_args().map_err(|error| error.to_string())?);
+                break;
+            }
+            Arg::Short(_) | Arg::Long(_) => {
+                return Err(format!("{}; ostler --help lists the options", argument.unexpected()));
+            }
+        }
+    }
+    match (check, command.is_empty()) {
+        (Some(()), _) => Ok(Invocation::Check(overrides, command)),
+        (None, false) => Ok(Invocation::Run(overrides, command)),
+        (None, true) => Err("no program to run; write ostler -- PROGRAM [ARGS...]".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Invocation, String> {
+        parse(arguments.iter().map(OsString::from))
+    }
+
+    fn run(overrides: Overrides, command: &[&str]) -> Result<Invocation, String> {
+        Ok(Invocation::Run(overrides, command.iter().map(OsString::from).collect()))
+    }
+
+    #[test]
+    fn options_end_at_the_first_operand() {
+        let plain = Overrides::default();
+        for (arguments, command) in [
+            (&["gunicorn"][..], &["gunicorn"][..]),
+            (&["--", "gunicorn", "-g"], &["gunicorn", "-g"]),
+            (&["gunicorn", "--", "-g"], &["gunicorn", "--", "-g"]),
+            (&["gunicorn", "--version"], &["gunicorn", "--version"]),
+            (&["-s", "--", "--check"], &["--check"]),
+            (&["--", "--", "x"], &["--", "x"]),
+        ] {
+            assert_eq!(parsed(arguments), run(plain, command), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn tinis_flags_alone_and_together() {
+        let all = Overrides { recipient: Recipient::Group, level: Some(Level::Debug), orphans: Level::Warn };
+        for arguments in [&["-g", "-v", "-w", "x"][..], &["-gvw", "x"], &["-vvwsg", "--", "x"]] {
+            assert_eq!(parsed(arguments), run(all, &["x"]), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn words() {
+        assert_eq!(parsed(&["-h"]), Ok(Invocation::Help));
+        assert_eq!(parsed(&["--help"]), Ok(Invocation::Help));
+        assert_eq!(parsed(&["--version"]), Ok(Invocation::Version));
+        assert_eq!(parsed(&["--check"]), Ok(Invocation::Check(Overrides::default(), Vec::new())));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        for (arguments, cure) in [
+            (&[][..], "ostler -- PROGRAM"),
+            (&["--"], "ostler -- PROGRAM"),
+            (&["-x", "y"], "'-x'; ostler --help"),
+            (&["--nonsense"], "'--nonsense'; ostler --help"),
+            (&["--check=1", "x"], "--check"),
+        ] {
+            let error = parsed(arguments).unwrap_err();
+            assert!(error.contains(cure), "{arguments:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn help_fits_one_screen() {
+        assert!(HELP.lines().count() <= 34 && HELP.lines().all(|line| line.len() <= 90));
+    }
+}

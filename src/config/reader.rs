@@ -1,0 +1,117 @@
+//! Reads `OSTLER_*` one variable after the other, and keeps every error until all have been read.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+
+/// The prefix of every variable.
+const PREFIX: &str = "OSTLER_";
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nothing was said.
+    Default,
+    /// A variable of the environment.
+    Environment,
+    /// The command line, which wins over the environment.
+    CommandLine,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Default => "default",
+            Self::Environment => "environment",
+            Self::CommandLine => "command line",
+        })
+    }
+}
+
+/// One variable, as `--check` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The variable's name.
+    pub name: &'static str,
+    /// Its value, as written.
+    pub value: String,
+    /// Where that comes from.
+    pub origin: Origin,
+}
+
+/// The variables not asked for yet, those that were, and what was wrong.
+pub(super) struct Reader {
+    unread: BTreeMap<String, OsString>,
+    settings: Vec<Setting>,
+    errors: Vec<String>,
+}
+
+impl Reader {
+    /// Takes every variable whose name begins with `OSTLER_`.
+    pub(super) fn new(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let ours = |(name, value): (OsString, OsString)| {
+            name.as_bytes()
+                .starts_with(PREFIX.as_bytes())
+                .then(|| (name.to_string_lossy().into_owned(), value))
+        };
+        let unread = environment.into_iter().filter_map(ours).collect();
+        Self { unread, settings: Vec::new(), errors: Vec::new() }
+    }
+
+    /// The value of `name`, which is `default` if the variable is not set or empty. An error of `parse` is what to
+    /// write instead.
+    pub(super) fn read<T>(
+        &mut self,
+        name: &'static str,
+        default: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let given = self.unread.remove(name).filter(|value| !value.is_empty());
+        let (value, origin) = match &given {
+            Some(value) => (value.to_string_lossy(), Origin::Environment),
+            None => (default.into(), Origin::Default),
+        };
+        let value = value.trim();
+        self.settings.push(Setting { name, value: value.to_owned(), origin });
+        parse(value).map_err(|cure| self.errors.push(format!("{name}={value}: {cure}"))).ok()
+    }
+
+    /// As `read`, of a variable that has no default.
+    pub(super) fn read_if_set<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        if self.unread.get(name).is_some_and(|value| !value.is_empty()) {
+            return self.read(name, "", parse);
+        }
+        self.unread.remove(name);
+        None
+    }
+
+    /// The command line overrides the variable `name`.
+    pub(super) fn overridden(&mut self, name: &'static str, value: &str) {
+        self.settings.retain(|setting| setting.name != name);
+        self.settings.push(Setting { name, value: value.to_owned(), origin: Origin::CommandLine });
+    }
+
+    /// What was read, or everything that was wrong: variables that nobody asked for among it. `known` are all names
+    /// there are.
+    pub(super) fn finish<'a>(
+        self,
+        known: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<Vec<Setting>, Vec<String>> {
+        let mut errors = self.errors;
+        for name in self.unread.keys() {
+            let nearest = known
+                .clone()
+                .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+            errors.push(match nearest {
+                Some(nearest) => format!("{name}: there is no such variable; the nearest is {nearest}"),
+                None => format!("{name}: there is no such variable"),
+            });
+        }
+        if errors.is_empty() { Ok(self.settings) } else { Err(errors) }
+    }
+}

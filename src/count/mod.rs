@@ -1,0 +1,29 @@
+//! PURE. How requests are counted from outside: what a source's bytes mean, and which source a command calls for.
+
+pub mod gunicorn;
+mod lines;
+mod statsd;
+
+pub use lines::count_lines;
+pub use statsd::{Losses, requests};
+
+/// Where requests are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The datagrams that gunicorn sends to `--statsd-host`: exact for sync, gthread, gevent and others that are
+    /// gunicorn's own.
+    Statsd,
+    /// The lines that gunicorn writes to `--access-logfile`: exact for every worker class.
+    AccessLog,
+}
+
+impl Source {
+    /// What `OSTLER_COUNT` calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Statsd => "statsd",
+            Self::AccessLog => "access-log",
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! statsd datagrams: `gunicorn.requests:1|c|@1.0` is one request; what was lost is had back from the drop counter.
+
+/// gunicorn sends three datagrams a request (duration, requests, status), so a lost one is a third of a request.
+const DATAGRAMS_PER_REQUEST: u64 = 3;
+
+/// How many requests a datagram tells of. Anything else that is sent there counts as 0.
+///
+/// A datagram holds one metric or several, a line each: `name:value|type|@rate|#tags`
+/// (the [statsd format](https://github.com/statsd/statsd/blob/master/docs/metric_types.md), with Datadog's tags). Prefixes vary, so
+/// the name is known by its last part, `requests`; only counters (`c`) count, divided by their sample rate.
+#[must_use]
+pub fn requests(datagram: &[u8]) -> u64 {
+    datagram.split(|byte| *byte == b'\n').filter_map(requests_of_metric).fold(0, u64::saturating_add)
+}
+
+fn requests_of_metric(line: &[u8]) -> Option<u64> {
+    // The cheap test first: two of three datagrams end here.
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    let (name, rest) = line.split_at_checked(colon)?;
+    if name != b"requests" && !name.ends_with(b".requests") {
+        return None;
+    }
+    let mut parts = str::from_utf8(rest.get(1..)?).ok()?.trim_end().split('|');
+    let value: f64 = parts.next()?.parse().ok()?;
+    if parts.next()? != "c" {
+        return None;
+    }
+    let rate = match parts.find_map(|part| part.strip_prefix('@')) {
+        Some(rate) => rate.parse().ok().filter(|rate| 0.0 < *rate && *rate <= 1.0)?,
+        None => 1.0,
+    };
+    // A float-to-int cast saturates and makes 0 of NaN and of what is negative.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let count = (value / rate).round() as u64;
+    Some(count)
+}
+
+/// Turns a socket's counter of lost datagrams (`SO_RXQ_OVFL`, socket(7)) into requests.
+#[derive(Debug, Default)]
+pub struct Losses {
+    seen: u32,
+    rest: u64,
+}
+
+impl Losses {
+    /// How many requests more than at the last call, given the counter's value now. It wraps at 2^32.
+    pub fn requests(&mut self, dropped: u32) -> u64 {
+        let lost = self.rest.saturating_add(u64::from(dropped.wrapping_sub(self.seen)));
+        self.seen = dropped;
+        self.rest = lost % DATAGRAMS_PER_REQUEST;
+        lost / DATAGRAMS_PER_REQUEST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_counts() {
+        for (datagram, count) in [
+            ("gunicorn.requests:1|c|@1.0", 1),
+            ("myapp.gunicorn.requests:1|c|@1.0", 1),
+            ("gunicorn.requests:1|c|@1.0|#env:prod,team:x", 1),
+            ("gunicorn.requests:1|c|#env:prod|@0.5", 2),
+            ("requests:4|c", 4),
+            ("any.requests:3|c|@0.1", 30),
+            ("a.requests:1|c\nb.requests:2|c\n", 3),
+            ("gunicorn.requests:1|c|@1.0\r\n", 1),
+        ] {
+            assert_eq!(requests(datagram.as_bytes()), count, "{datagram}");
+        }
+    }
+
+    #[test]
+    fn what_does_not() {
+        for datagram in [
+            "",
+            "gunicorn.request.duration:0.288|ms",
+            "gunicorn.request.status.200:1|c|@1.0",
+            "gunicorn.workers:2|g",
+            "gunicorn.requests:1|g",
+            "gunicorn.requests:1",
+            "gunicorn.requests",
+            "gunicorn.requests:|c",
+            "gunicorn.requests:NaN|c",
+            "gunicorn.requests:-5|c",
+            "gunicorn.requests:1|c|@0",
+            "gunicorn.requests:1|c|@-1",
+            "gunicorn.requests:1|c|@7",
+            "badrequests:1|c",
+        ] {
+            assert_eq!(requests(datagram.as_bytes()), 0, "{datagram}");
+        }
+        assert_eq!(requests(b"gunicorn.requests:\xff|c"), 0);
+    }
+
+    #[test]
+    fn a_forged_value_saturates() {
+        assert_eq!(requests(b"x.requests:1e300|c\nx.requests:9|c"), u64::MAX);
+    }
+
+    #[test]
+    fn three_lost_datagrams_are_one_request() {
+        let mut losses = Losses::default();
+        assert_eq!(losses.requests(0), 0);
+        assert_eq!(losses.requests(2), 0);
+        assert_eq!(losses.requests(3), 1);
+        assert_eq!(losses.requests(10), 2);
+        assert_eq!(losses.requests(10), 0);
+    }
+
+    #[test]
+    fn the_drop_counter_wraps() {
+        let mut losses = Losses { seen: u32::MAX - 2, rest: 0 };
+        assert_eq!(losses.requests(0), 1);
+        assert_eq!(losses.requests(3), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(datagram in any::<Vec<u8>>()) {
+            requests(&datagram);
+        }
+
+        #[test]
+        fn nothing_is_lost_in_thirds(drops in prop::collection::vec(0_u32..1000, 0..50)) {
+            let (mut losses, mut total, mut told) = (Losses::default(), 0_u32, 0);
+            for drop in drops {
+                total += drop;
+                told += losses.requests(total);
+            }
+            prop_assert_eq!(told, u64::from(total) / 3);
+        }
+    }
+}

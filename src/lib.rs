@@ -1,0 +1,57 @@
+//! ostler: a PID 1 for containers that run gunicorn-style servers.
+//!
+//! A pure room ([`supervisor`], [`count`]) decides, an edge ([`system`]) obeys: [`boot`] may fail with every error named,
+//! [`run`] does not fail.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::unreachable
+)]
+
+mod boot;
+pub mod cli;
+pub mod config;
+pub mod count;
+pub mod log;
+pub mod supervisor;
+pub mod system;
+
+pub use boot::{Booted, boot, check, print};
+
+use std::collections::VecDeque;
+use std::time::Instant;
+use supervisor::Action;
+
+/// Runs the child until it is time to end; returns ostler's exit status.
+#[must_use]
+pub fn run(booted: Booted) -> u8 {
+    let Booted { mut supervisor, mut system, mut log } = booted;
+    loop {
+        let timeout = supervisor.deadline().map(|deadline| deadline.saturating_duration_since(now()));
+        let mut events = VecDeque::from(system.wait(timeout));
+        while let Some(event) = events.pop_front() {
+            let mut answers = VecDeque::new();
+            for action in supervisor.step(now(), event) {
+                match &action {
+                    Action::Exit(code) => return *code,
+                    Action::Log(notice) => log.notice(notice),
+                    Action::Spawn(_) | Action::Kill { .. } | Action::Reap(_) => {
+                        answers.extend(system.perform(&action));
+                    }
+                }
+            }
+            // What came of an order at once is a fact before all that is still to be told.
+            answers.append(&mut events);
+            events = answers;
+        }
+    }
+}
+
+/// The one place that reads the clock by which everything is decided.
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,61 @@
+//! Records to lines on stderr, as text or JSON. Writing never blocks: a line that cannot go out is dropped and counted.
+
+mod record;
+mod sink;
+
+pub use record::Record;
+
+use crate::config::{Level, LogFormat, Logging};
+use crate::supervisor::Notice;
+use sink::Sink;
+use std::time::SystemTime;
+
+/// The log.
+#[derive(Debug)]
+pub struct Log {
+    logging: Logging,
+    sink: Sink,
+    dropped: u64,
+}
+
+impl Log {
+    /// A log on stderr.
+    #[must_use]
+    pub fn new(logging: Logging) -> Self {
+        Self { logging, sink: Sink::stderr(), dropped: 0 }
+    }
+
+    /// Tells what the supervisor has to tell.
+    pub fn notice(&mut self, notice: &Notice) {
+        self.write(&Record::of(notice, self.logging.orphans));
+    }
+
+    /// Writes one line, or counts it as dropped.
+    pub fn write(&mut self, record: &Record) {
+        if record.level > self.logging.level || self.logging.format == LogFormat::Off {
+            return;
+        }
+        if self.dropped > 0 {
+            let told = Record::new(Level::Warn, "log-lines-dropped", "nobody read the log for a while")
+                .with("count", self.dropped);
+            if !self.put(&told) {
+                self.dropped = self.dropped.saturating_add(1);
+                return;
+            }
+            self.dropped = 0;
+        }
+        if !self.put(record) {
+            self.dropped = self.dropped.saturating_add(1);
+        }
+    }
+
+    fn put(&mut self, record: &Record) -> bool {
+        let now = SystemTime::now();
+        let line = match self.logging.format {
+            LogFormat::Text => record.text(now),
+            LogFormat::Json => record.json(now),
+            LogFormat::Off => return true,
+        };
+        self.sink.write(line.as_bytes()).is_ok()
+    }
+}

@@ -1,0 +1,28 @@
+//! The command: signals first, then arguments; all else is the library's.
+
+use ostler::cli::{HELP, Invocation, parse};
+use ostler::system::Signals;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Before anything else: a signal that comes now is kept for the child.
+    let signals = Signals::catch();
+    let result = match parse(std::env::args_os().skip(1)) {
+        Ok(Invocation::Help) => ostler::print(HELP),
+        Ok(Invocation::Version) => ostler::print(concat!("ostler version ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Invocation::Check(overrides, command)) => ostler::check(&overrides, command),
+        Ok(Invocation::Run(overrides, command)) => {
+            ostler::boot(signals, &overrides, command).map(ostler::run)
+        }
+        Err(error) => Err(anyhow::Error::msg(error)),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            for line in format!("{error:#}").lines() {
+                eprintln!("ostler: {line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

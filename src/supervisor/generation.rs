@@ -1,0 +1,70 @@
+//! One generation of the child: what it is while it serves, and what is left of it while it departs.
+
+use super::budget::{Limits, RecycleReason, Usage};
+use super::event::{GenerationId, Outcome, Pid};
+use super::notice::{Cause, Notice};
+use std::time::{Duration, Instant};
+
+/// A generation whose leader lives, or has just died.
+#[derive(Clone, Debug)]
+pub(super) struct Generation {
+    pub(super) id: GenerationId,
+    pub(super) pid: Pid,
+    pub(super) started: Instant,
+    pub(super) limits: Limits,
+    pub(super) usage: Usage,
+    /// How many starts in a row had failed before this one.
+    pub(super) failures: u32,
+}
+
+impl Generation {
+    /// The budget that is spent, whatever the age.
+    pub(super) fn spent(&self) -> Option<RecycleReason> {
+        self.limits.spent(&self.usage)
+    }
+
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.started)
+    }
+
+    /// Adds to the usage of this generation if `id` names it.
+    pub(super) fn count(&mut self, id: GenerationId, requests: u64) {
+        if id == self.id {
+            self.usage.requests = self.usage.requests.saturating_add(requests);
+        }
+    }
+
+    pub(super) fn started(&self) -> Notice {
+        Notice::GenerationStarted { id: self.id, pid: self.pid, max_requests: self.limits.requests }
+    }
+
+    pub(super) fn ended(&self, now: Instant, outcome: Outcome, cause: Cause) -> Notice {
+        let (id, requests, age) = (self.id, self.usage.requests, self.age(now));
+        Notice::GenerationEnded { id, outcome, cause, requests, age }
+    }
+}
+
+/// A generation that has been told to stop, or whose leader has ended.
+#[derive(Clone, Debug)]
+pub(super) struct Departure {
+    pub(super) generation: Generation,
+    pub(super) leader: Leader,
+    pub(super) force: Force,
+}
+
+/// The leader of a departing generation.
+#[derive(Clone, Debug)]
+pub(super) enum Leader {
+    Alive,
+    /// Dead and reaped; others of its group may live on.
+    Reaped(Outcome),
+}
+
+/// Where a departing generation stands with SIGKILL.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Force {
+    /// It is sent then.
+    At(Instant),
+    /// It was sent then.
+    Sent(Instant),
+}

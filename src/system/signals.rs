@@ -1,0 +1,149 @@
+//! Signals: caught for ostler, given back to the child as ostler got them, and sent.
+
+use crate::supervisor::Signal;
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::SigSet;
+use signal_hook::consts::{FORBIDDEN, SIGCHLD};
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::SignalOnly;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The highest signal number of Linux (signal(7), `SIGRTMAX`).
+const LAST: i32 = 64;
+
+/// The signals that were ignored when the process began, a bit each. Rust's start-up ignores SIGPIPE before `main` runs,
+/// so this is written before that: the child is to get what ostler got.
+static IGNORED_AT_START: AtomicU64 = AtomicU64::new(0);
+
+/// The C library calls what stands in this section before `main`.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = note_ignored;
+
+extern "C" fn note_ignored() {
+    let ignored = (1..=LAST).filter(|signal| disposition(*signal, None) == Ok(libc::SIG_IGN));
+    IGNORED_AT_START.store(ignored.fold(0, |bits, signal| bits | bit(signal)), Ordering::Relaxed);
+}
+
+fn bit(signal: i32) -> u64 {
+    u64::from(signal.cast_unsigned()).checked_sub(1).map_or(0, |shift| 1 << (shift & 63))
+}
+
+/// The signal mask and dispositions that ostler was started with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Given {
+    mask: SigSet,
+    ignored: u64,
+}
+
+impl Given {
+    /// Puts everything back, in a forked child. All signals are blocked until the end, so that none meets a handler of
+    /// ostler's, and one that arrived since the fork is delivered as if it had come to the program itself.
+    pub(super) fn restore(&self) {
+        for signal in 1..=LAST {
+            let ignored = self.ignored & bit(signal) != 0;
+            let _ = disposition(signal, Some(if ignored { libc::SIG_IGN } else { libc::SIG_DFL }));
+        }
+        let _ = self.mask.thread_set_mask();
+    }
+}
+
+/// All signals that can be caught, caught.
+#[derive(Debug)]
+pub struct Signals {
+    delivery: SignalDelivery<UnixStream, SignalOnly>,
+    pub(super) given: Given,
+}
+
+impl Signals {
+    /// Catches every signal that a process may catch, and unblocks all. To be called before anything else.
+    ///
+    /// # Errors
+    /// No socket pair could be made, or no handler could be installed.
+    pub fn catch() -> io::Result<Self> {
+        let given =
+            Given { mask: SigSet::thread_get_mask()?, ignored: IGNORED_AT_START.load(Ordering::Relaxed) };
+        let (read, write) = UnixStream::pair()?;
+        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, [SIGCHLD])?;
+        for signal in (1..=LAST).filter(|signal| *signal != SIGCHLD && !FORBIDDEN.contains(signal)) {
+            // Start-up code of Rust's may have put a handler of its own on SIGBUS, which signal-hook would call too.
+            let _ = disposition(signal, Some(libc::SIG_DFL));
+            // The C library keeps two or three real-time signals to itself: EINVAL.
+            let _ = delivery.handle().add_signal(signal);
+        }
+        SigSet::empty().thread_set_mask()?;
+        Ok(Self { delivery, given })
+    }
+
+    /// The signals that have come since the last call, each once.
+    pub(super) fn pending(&mut self) -> impl Iterator<Item = i32> + use<> {
+        self.delivery.pending().collect::<Vec<_>>().into_iter()
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.delivery.get_read().as_fd()
+    }
+}
+
+/// Whom a signal goes to: kill(2) with the special values 0, 1 and -1 out of reach.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum To {
+    Process(i32),
+    Group(i32),
+}
+
+/// Sends a signal; `None` only asks whether there is anybody to send one to.
+pub(super) fn send(to: To, signal: Option<Signal>) -> nix::Result<()> {
+    let pid = match to {
+        To::Process(pid) if pid > 1 => pid,
+        To::Group(group) if group > 1 => -group,
+        To::Process(_) | To::Group(_) => return Err(Errno::ESRCH),
+    };
+    let signal = signal.map_or(0, |signal| signal.0);
+    // nix's kill knows no real-time signals.
+    // SAFETY: kill(2) takes two numbers and touches no memory of ours.
+    Errno::result(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// Reads what happens on `signal`, and changes it if `new` is given (`SIG_IGN` or `SIG_DFL`).
+fn disposition(signal: i32, new: Option<libc::sighandler_t>) -> nix::Result<libc::sighandler_t> {
+    let action = |handler| libc::sigaction {
+        sa_sigaction: handler,
+        sa_mask: *SigSet::empty().as_ref(),
+        sa_flags: 0,
+        sa_restorer: None,
+    };
+    let new = new.map(action);
+    let mut old = action(libc::SIG_DFL);
+    let new = new.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // nix can set a disposition, but cannot only read one, and knows no real-time signals.
+    // SAFETY: `new` is null or points to a whole sigaction, which lives until the end of this function, as `old` does;
+    // SIG_IGN and SIG_DFL are no functions of ours that could be called.
+    Errno::result(unsafe { libc::sigaction(signal, new, &raw mut old) })?;
+    Ok(old.sa_sigaction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_signalled_by_a_special_pid() {
+        for to in [To::Process(1), To::Process(0), To::Process(-1), To::Group(1), To::Group(0), To::Group(-1)]
+        {
+            assert_eq!(send(to, None), Err(Errno::ESRCH), "{to:?}");
+        }
+    }
+
+    #[test]
+    fn every_signal_has_its_own_bit() {
+        assert_eq!((1..=LAST).fold(0, |bits, signal| bits ^ bit(signal)), u64::MAX);
+    }
+}
