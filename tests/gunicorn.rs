@@ -1,0 +1,299 @@
+//! The main job: real gunicorns under ostler, with real requests. tini, and ostler without the feature, are the controls.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use support::load::{Connections, Tally, answer, answers, load, stay};
+use support::venv::Version;
+use support::{LIMIT, Namespace, OSTLER, Setup, children, eventually, field, fixture, free_port, tini};
+
+/// The fault that ostler was made for: a worker at max_requests waits for a client that stays, is aborted by its master,
+/// and leaves a core file in the app's folder. Returns the sizes of the core files.
+fn core_files(init: &str, version: Version) -> Vec<u64> {
+    let port = free_port();
+    let mut command = version.command("uvicorn");
+    command.extend(["--max-requests", "1", "--timeout", "3", "-b"].map(str::to_owned));
+    command.push(format!("127.0.0.1:{port}"));
+    // The limit as containers have it; a shell's is 0.
+    let prlimit = ["--core=unlimited:unlimited", init, "--"].map(str::to_owned).into_iter().chain(command);
+    let mut namespace = Setup::new("prlimit", prlimit).start();
+    eventually("gunicorn serves", || answers(port));
+    let client = stay(port, "/stream");
+    // A request counts when it is answered, so the worker that streams needs another one to reach its maximum.
+    eventually("the worker is aborted", || {
+        assert!(!namespace.ended(), "{}", namespace.err());
+        answers(port);
+        let log = namespace.err();
+        log.contains("was terminated due to signal 6") || log.contains("was sent SIGABRT")
+    });
+    drop(client);
+    let entries = fs::read_dir(&namespace.folder.0).unwrap().map(|entry| entry.unwrap());
+    entries
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("core"))
+        .map(|entry| entry.metadata().unwrap().len())
+        .collect()
+}
+
+#[test]
+fn an_aborted_worker_leaves_no_core_file() {
+    for version in [Version::Twenty, Version::New] {
+        assert_eq!(core_files(OSTLER, version), [0; 0], "{version:?}");
+    }
+}
+
+#[test]
+fn control_without_ostler_the_core_file_is_there() {
+    let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
+    assert!(!pattern.starts_with(['|', '/']), "this control needs core_pattern `core`, not {pattern}");
+    for version in [Version::Twenty, Version::New] {
+        let cores = core_files(tini(), version);
+        assert!(!cores.is_empty() && cores.iter().all(|size| *size > 10_000_000), "{version:?}: {cores:?}");
+    }
+}
+
+/// What a run with a budget has shown.
+struct Run {
+    namespace: Namespace,
+    tally: Tally,
+    port: u16,
+}
+
+/// A gunicorn with a budget, once it serves.
+fn serving(version: Version, class: &str, held: bool, budget: u64) -> Run {
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    let mut command = version.command(class);
+    if !held {
+        command.extend(["-b".to_owned(), address.clone()]);
+    }
+    let setup =
+        Setup::ostler(command).env("OSTLER_MAX_REQUESTS", budget.to_string()).env("OSTLER_MIN_AGE", "1s");
+    let mut namespace = if held { setup.env("OSTLER_LISTEN", &address) } else { setup }.start();
+    eventually("gunicorn serves", || {
+        assert!(!namespace.ended(), "{}", namespace.err());
+        answers(port)
+    });
+    let mut run = Run { namespace, tally: Tally { answered: 1, ..Tally::default() }, port };
+    run.settle();
+    run
+}
+
+impl Run {
+    /// Waits until one generation serves with both its workers: a gunicorn that is told to stop while a worker boots
+    /// loses the signal (gunicorn forks first and sets the worker's handlers later).
+    fn settle(&mut self) {
+        eventually("both workers serve", || {
+            let departing = self.namespace.events("recycle-started").len()
+                > self.namespace.events("generation-ended").len();
+            let workers: BTreeSet<_> =
+                (0..20).filter_map(|_| answer(self.port)).inspect(|_| self.tally.answered += 1).collect();
+            !departing && workers.len() == 2
+        });
+    }
+
+    fn load(&mut self, requests: u64, connections: Connections) {
+        self.tally += load(self.port, requests, connections);
+    }
+
+    /// Requests until the third generation has started. How many that takes depends on the server: one that takes a
+    /// second to notice SIGTERM serves on for that long.
+    fn load_until_two_recycles(&mut self, connections: Connections) {
+        eventually("two recycles", || {
+            self.load(200, connections);
+            self.namespace.events("generation-started").len() >= 3
+        });
+    }
+}
+
+/// The counts of all generations, after a stop; each ended generation's was at or over the budget.
+fn counts(run: &mut Run, budget: u64) -> Vec<u64> {
+    run.settle();
+    eventually("no zombie is left", || zombies(run.namespace.init()) == 0);
+    run.namespace.signal(15);
+    assert_eq!(run.namespace.end(), 0, "{}", run.namespace.err());
+    let recycles = run.namespace.events("recycle-started");
+    for line in &recycles {
+        assert!(field(line, "requests") >= budget, "{line}");
+    }
+    run.namespace.events("generation-ended").iter().map(|line| field(line, "requests")).collect()
+}
+
+fn zombies(pid: u32) -> usize {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+    usize::from(state == Some('Z')) + children(pid).into_iter().map(zombies).sum::<usize>()
+}
+
+/// Within 1 % of what was sent.
+fn assert_counted(counts: &[u64], tally: &Tally) {
+    let counted: u64 = counts.iter().sum();
+    assert!(
+        counted.abs_diff(tally.answered) * 100 <= tally.answered,
+        "{counted} counted, {tally:?}, {counts:?}"
+    );
+}
+
+#[test]
+fn twenty_thousand_requests_to_sync_workers() {
+    let mut run = serving(Version::Twenty, "sync", true, 5_000);
+    run.load(20_000, Connections::Fresh);
+    let counts = counts(&mut run, 5_000);
+    assert_counted(&counts, &run.tally);
+    // Each generation lives a little longer than its budget: what it has accepted, it serves.
+    assert!((4..=5).contains(&counts.len()), "{counts:?}");
+    assert_eq!((run.tally.refused, run.tally.dropped), (0, 0));
+}
+
+#[test]
+fn twenty_thousand_requests_to_uvicorn_workers() {
+    let mut run = serving(Version::Twenty, "uvicorn", true, 5_000);
+    run.load(20_000, Connections::KeepAlive);
+    let counts = counts(&mut run, 5_000);
+    assert_counted(&counts, &run.tally);
+    assert!((4..=5).contains(&counts.len()), "{counts:?}");
+    assert_eq!(run.tally.refused, 0);
+}
+
+#[test]
+fn every_worker_class_is_counted_and_recycled_with_no_connection_refused() {
+    let classes = [
+        (Version::Twenty, "gthread"),
+        (Version::Twenty, "gevent"),
+        (Version::New, "sync"),
+        (Version::New, "gthread"),
+        (Version::New, "gevent"),
+        (Version::New, "uvicorn"),
+        (Version::New, "asgi"),
+    ];
+    for (version, class) in classes {
+        println!("{version:?} {class}");
+        let mut run = serving(version, class, true, 500);
+        run.load_until_two_recycles(Connections::Fresh);
+        let counts = counts(&mut run, 500);
+        assert_counted(&counts, &run.tally);
+        assert_eq!(run.tally.refused, 0, "{version:?} {class}: {:?}", run.tally);
+    }
+}
+
+#[test]
+fn control_without_held_sockets_connections_are_refused() {
+    let mut run = serving(Version::Twenty, "sync", false, 500);
+    run.load_until_two_recycles(Connections::Fresh);
+    assert!(run.tally.refused > 0, "{:?}", run.tally);
+    let counts = counts(&mut run, 500);
+    assert_counted(&counts, &run.tally);
+}
+
+#[test]
+fn control_without_a_budget_nothing_is_recycled() {
+    let mut run = serving(Version::Twenty, "sync", true, 0);
+    run.load(2_000, Connections::Fresh);
+    assert_eq!(counts(&mut run, 0), [0]);
+}
+
+#[test]
+fn the_recycle_happens_although_nobody_reads_the_log() {
+    let port = free_port();
+    let (reader, writer) = std::io::pipe().unwrap();
+    // gunicorn's own log would block gunicorn, so it has another place.
+    let script = "exec \"$0\" \"$@\" >>log 2>&1";
+    let command = ["sh", "-c", script].map(str::to_owned).into_iter().chain(Version::Twenty.command("sync"));
+    let mut namespace = Setup::ostler(command)
+        .env("OSTLER_MAX_REQUESTS", "100")
+        .env("OSTLER_MIN_AGE", "1s")
+        .env("OSTLER_LISTEN", format!("127.0.0.1:{port}"))
+        .env("OSTLER_LOG_LEVEL", "debug")
+        .output(&writer)
+        .start();
+    eventually("gunicorn serves", || answers(port));
+    // WINCH (28) makes a line each, and is nothing to gunicorn in the foreground.
+    let full = || {
+        nix::poll::poll(
+            &mut [nix::poll::PollFd::new(std::os::fd::AsFd::as_fd(&writer), nix::poll::PollFlags::POLLOUT)],
+            0_u8,
+        ) == Ok(0)
+    };
+    eventually("the pipe is full", || {
+        namespace.signal(28);
+        full()
+    });
+    eventually("two recycles", || {
+        load(port, 100, Connections::Fresh);
+        namespace.folder.read("log").matches("Starting gunicorn").count() >= 3
+    });
+    namespace.signal(15);
+    assert_eq!(namespace.end(), 0);
+    drop(reader);
+}
+
+#[test]
+fn a_request_in_flight_is_answered_before_the_child_is_gone() {
+    for (version, class) in
+        [(Version::Twenty, "sync"), (Version::Twenty, "uvicorn"), (Version::New, "uvicorn")]
+    {
+        let port = free_port();
+        let mut command = version.command(class);
+        command.extend(["-b".to_owned(), format!("127.0.0.1:{port}")]);
+        let mut namespace = Setup::ostler(command).start();
+        eventually("gunicorn serves", || answers(port));
+        let slow = std::thread::spawn(move || stay(port, "/slow?seconds=1.5"));
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        namespace.signal(15);
+        slow.join().unwrap();
+        assert_eq!(namespace.end(), 0, "{version:?} {class}");
+    }
+}
+
+#[test]
+fn uvicorn_workers_of_a_killed_master_do_not_live_on() {
+    let port = free_port();
+    let mut command = Version::Twenty.command("uvicorn");
+    command.extend(["-b".to_owned(), format!("127.0.0.1:{port}")]);
+    // Not PID 1 of the namespace, so the kernel does not do it for ostler.
+    let script = "\"$@\"; echo status $?; exec sleep 60";
+    let under = ["-c", script, "sh", OSTLER, "--"].map(str::to_owned).into_iter().chain(command.clone());
+    let mut namespace = Setup::new("sh", under).start();
+    eventually("gunicorn serves", || answers(port));
+    let ostler = children(namespace.init())[0];
+    support::kill(children(ostler)[0], 9);
+    namespace.wait_for_out("status 137");
+    assert!(!answers(port));
+
+    // The control: tini does not care.
+    let under = ["-c", script, "sh", tini(), "-s", "--"].map(str::to_owned).into_iter().chain(command);
+    let mut namespace = Setup::new("sh", under).start();
+    eventually("gunicorn serves", || answers(port));
+    let init = children(namespace.init())[0];
+    support::kill(children(init)[0], 9);
+    namespace.wait_for_out("status 137");
+    assert!(answers(port), "workers of a killed master serve on");
+}
+
+#[test]
+fn gunicorns_own_signals_do_what_gunicorn_says() {
+    let port = free_port();
+    let mut command = Version::Twenty.command("sync");
+    command.extend(["-b".to_owned(), format!("127.0.0.1:{port}")]);
+    let mut namespace = Setup::ostler(command).start();
+    eventually("gunicorn serves", || answers(port));
+    let master = children(namespace.init())[0];
+    let workers = || children(master).len();
+    eventually("two workers", || workers() == 2);
+    // TTIN and TTOU: one worker more, one fewer. tini swallows them, dumb-init stops the master.
+    namespace.signal(21);
+    eventually("a third worker", || workers() == 3);
+    namespace.signal(22);
+    eventually("two workers again", || workers() == 2);
+    // HUP goes to the master alone, which replaces its workers.
+    let before = children(master);
+    namespace.signal(1);
+    eventually("new workers", || {
+        workers() == 2 && children(master).iter().all(|worker| !before.contains(worker))
+    });
+    assert!(answers(port));
+    namespace.signal(15);
+    assert_eq!(namespace.end(), 0);
+    let _ = (LIMIT, fixture(""));
+}

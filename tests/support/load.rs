@@ -1,0 +1,143 @@
+//! HTTP clients over loopback, bounded in number and time: what they sent, and what came of it.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::ops::AddAssign;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What came of requests.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Answered with 200.
+    pub answered: u64,
+    /// Nobody was listening.
+    pub refused: u64,
+    /// The connection ended without an answer.
+    pub dropped: u64,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.answered += other.answered;
+        self.refused += other.refused;
+        self.dropped += other.dropped;
+    }
+}
+
+/// How clients use connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connections {
+    /// One for each request.
+    Fresh,
+    /// As long as the server lets it live.
+    KeepAlive,
+}
+
+/// Sends requests from four clients until `wanted` are answered.
+pub fn load(port: u16, wanted: u64, connections: Connections) -> Tally {
+    let started = AtomicU64::new(0);
+    let client = || client(port, wanted, connections, &started);
+    let tallies = thread::scope(|scope| {
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(client)).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).collect::<Vec<_>>()
+    });
+    let mut sum = Tally::default();
+    tallies.into_iter().for_each(|tally| sum += tally);
+    sum
+}
+
+fn client(port: u16, wanted: u64, connections: Connections, started: &AtomicU64) -> Tally {
+    let mut tally = Tally::default();
+    let mut connection = None;
+    let end = Instant::now() + super::LIMIT * 3;
+    while started.fetch_add(1, Ordering::Relaxed) < wanted {
+        loop {
+            assert!(Instant::now() < end, "the load did not end: {tally:?}");
+            match request(port, "/", connections, &mut connection) {
+                Ok(_) => {
+                    tally.answered += 1;
+                    break;
+                }
+                Err(error) => {
+                    connection = None;
+                    match error.kind() {
+                        ErrorKind::ConnectionRefused => tally.refused += 1,
+                        _ => tally.dropped += 1,
+                    }
+                    thread::sleep(Duration::from_millis(5));
+                }
+            }
+        }
+        if connections == Connections::Fresh {
+            connection = None;
+        }
+    }
+    tally
+}
+
+/// One GET: the body of the answer, or an error if it is not answered with 200.
+fn request(
+    port: u16,
+    path: &str,
+    connections: Connections,
+    connection: &mut Option<BufReader<TcpStream>>,
+) -> std::io::Result<Vec<u8>> {
+    let stream = match connection {
+        Some(stream) => stream,
+        None => {
+            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+            stream.set_read_timeout(Some(super::LIMIT))?;
+            stream.set_nodelay(true)?;
+            connection.insert(BufReader::new(stream))
+        }
+    };
+    let close = match connections {
+        Connections::Fresh => "Connection: close\r\n",
+        Connections::KeepAlive => "",
+    };
+    stream.get_mut().write_all(format!("GET {path} HTTP/1.1\r\nHost: test\r\n{close}\r\n").as_bytes())?;
+    let (mut line, mut length, mut closes) = (String::new(), 0, false);
+    stream.read_line(&mut line)?;
+    if !line.starts_with("HTTP/1.1 200") {
+        return Err(std::io::Error::other(format!("no answer: {line:?}")));
+    }
+    loop {
+        line.clear();
+        stream.read_line(&mut line)?;
+        let header = line.trim_end().to_ascii_lowercase();
+        if header.is_empty() {
+            break;
+        }
+        if let Some(value) = header.strip_prefix("content-length: ") {
+            length = value.parse().map_err(std::io::Error::other)?;
+        }
+        closes |= header == "connection: close";
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    if closes {
+        *connection = None;
+    }
+    Ok(body)
+}
+
+/// Does the server answer?
+pub fn answers(port: u16) -> bool {
+    answer(port).is_some()
+}
+
+/// What the server answers: in the tests' apps, which worker it was.
+pub fn answer(port: u16) -> Option<Vec<u8>> {
+    request(port, "/", Connections::Fresh, &mut None).ok()
+}
+
+/// Opens a connection, asks for `path`, and leaves it open once the first bytes of the answer have come.
+pub fn stay(port: u16, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    stream.set_read_timeout(Some(super::LIMIT)).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").as_bytes()).unwrap();
+    stream.read_exact(&mut [0; 16]).unwrap();
+    stream
+}

@@ -1,0 +1,241 @@
+//! What all tests of the binary share: a PID namespace to run it in, and waiting with a bound.
+#![allow(dead_code, clippy::unwrap_used, clippy::missing_panics_doc, missing_docs, unreachable_pub)]
+
+pub mod load;
+pub mod venv;
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::PipeWriter;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Long enough for anything on a busy machine; no test passes or fails by how fast something is.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+pub const OSTLER: &str = env!("CARGO_BIN_EXE_ostler");
+
+/// tini, the control. A missing control is a failure, not a skip.
+pub fn tini() -> &'static str {
+    let path = "/usr/bin/tini";
+    assert!(Path::new(path).exists(), "the control is missing: apt-get install tini (tests/run does it)");
+    path
+}
+
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// Waits until `condition` holds; panics with `what` if it does not within the limit.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+/// A folder of this test's own, removed with it.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("ostler-test-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        String::from_utf8_lossy(&fs::read(self.path(name)).unwrap_or_default()).into_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A program that is PID 1 of a namespace of its own. It and all below it are gone when this is dropped.
+pub struct Namespace {
+    unshare: Child,
+    pub folder: Folder,
+    status: Option<ExitStatus>,
+}
+
+/// How a namespace is to be set up.
+pub struct Setup {
+    command: Command,
+    folder: Folder,
+}
+
+impl Setup {
+    /// `program` will be PID 1, in a folder of its own, with stdout and stderr in the files `out` and `err` there.
+    pub fn new<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, arguments: impl IntoIterator<Item = S>) -> Self {
+        let folder = Folder::new();
+        let mut command = Command::new("unshare");
+        command
+            .args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"])
+            .arg(program)
+            .args(arguments)
+            .current_dir(&folder.0)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .stdin(Stdio::null())
+            .stdout(File::create(folder.path("out")).unwrap())
+            .stderr(File::create(folder.path("err")).unwrap());
+        Self { command, folder }
+    }
+
+    /// ostler as PID 1, running `command`.
+    pub fn ostler<S: AsRef<OsStr>>(command: impl IntoIterator<Item = S>) -> Self {
+        let mut setup = Self::new(OSTLER, ["--"]);
+        setup.command.args(command);
+        setup
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub fn stdin(mut self, stdin: Stdio) -> Self {
+        self.command.stdin(stdin);
+        self
+    }
+
+    /// One pipe for stdout and stderr, as `docker logs` reads them.
+    pub fn output(mut self, pipe: &PipeWriter) -> Self {
+        self.command.stdout(pipe.try_clone().unwrap()).stderr(pipe.try_clone().unwrap());
+        self
+    }
+
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    pub fn start(mut self) -> Namespace {
+        let unshare = self.command.spawn().unwrap();
+        Namespace { unshare, folder: self.folder, status: None }
+    }
+
+    /// Starts it and waits for its end.
+    pub fn run(self) -> Namespace {
+        let mut namespace = self.start();
+        namespace.end();
+        namespace
+    }
+}
+
+impl Namespace {
+    /// What the test calls the namespace's PID 1.
+    pub fn init(&self) -> u32 {
+        let mut found = None;
+        eventually("unshare has a child", || {
+            found = children(self.unshare.id()).first().copied();
+            found.is_some()
+        });
+        found.unwrap()
+    }
+
+    /// Sends a signal to PID 1 of the namespace, from outside it.
+    pub fn signal(&self, signal: i32) {
+        kill(self.init(), signal);
+    }
+
+    /// Has PID 1 ended?
+    pub fn ended(&mut self) -> bool {
+        if self.status.is_none() {
+            self.status = self.unshare.try_wait().unwrap();
+        }
+        self.status.is_some()
+    }
+
+    /// Waits for the end; the exit status of PID 1, which unshare passes on.
+    pub fn end(&mut self) -> i32 {
+        eventually("PID 1 ends", || self.ended());
+        let status = self.status.unwrap();
+        status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
+    }
+
+    pub fn out(&self) -> String {
+        self.folder.read("out")
+    }
+
+    pub fn err(&self) -> String {
+        self.folder.read("err")
+    }
+
+    /// The lines of ostler's log that tell of this event.
+    pub fn events(&self, event: &str) -> Vec<String> {
+        let mark = format!(" {event}: ");
+        self.err()
+            .lines()
+            .filter(|line| line.contains(" ostler ") && line.contains(&mark))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    pub fn wait_for_out(&mut self, text: &str) {
+        self.wait_for(text, Self::out);
+    }
+
+    pub fn wait_for_err(&mut self, text: &str) {
+        self.wait_for(text, Self::err);
+    }
+
+    fn wait_for(&mut self, text: &str, read: impl Fn(&Self) -> String) {
+        let start = Instant::now();
+        while !read(self).contains(text) {
+            assert!(!self.ended(), "ended before {text:?}; out: {}; err: {}", self.out(), self.err());
+            assert!(start.elapsed() < LIMIT, "no {text:?}; out: {}; err: {}", self.out(), self.err());
+            sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // --kill-child: the kernel ends PID 1 with unshare, and the whole namespace with PID 1.
+        let _ = self.unshare.kill();
+        let _ = self.unshare.wait();
+        if std::thread::panicking() {
+            eprintln!("--- out ---\n{}\n--- err ---\n{}", self.out(), self.err());
+        }
+    }
+}
+
+/// The value of `name=value` in a log line, as a number.
+pub fn field(line: &str, name: &str) -> u64 {
+    let start =
+        line.find(&format!(" {name}=")).unwrap_or_else(|| panic!("no {name} in {line}")) + name.len() + 2;
+    let digits: String = line[start..].chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap()
+}
+
+pub fn children(pid: u32) -> Vec<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// Sends a signal to one process. `pid` is one that the test itself has found, and never 1 or less.
+pub fn kill(pid: u32, signal: i32) {
+    assert!(pid > 1);
+    let status = Command::new("/bin/kill").args([format!("-{signal}"), pid.to_string()]).status().unwrap();
+    assert!(status.success(), "kill -{signal} {pid}");
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
