@@ -11,6 +11,7 @@ use nix::sys::prctl::set_child_subreaper;
 use nix::sys::resource::Resource;
 use std::ffi::{CString, OsString};
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::time::Instant;
@@ -54,7 +55,8 @@ pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<Os
         tell_of_counting(&mut log, plan);
     }
 
-    let seed = getrandom::u64().context("the kernel gives no random numbers")?;
+    // std keys its hash maps with the kernel's randomness, getrandom(2), and falls back by itself where that is refused.
+    let seed = RandomState::new().hash_one(());
     let supervisor = Supervisor::new(config.policy, seed, Instant::now());
     let argv = command
         .into_iter()

@@ -10,6 +10,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -81,8 +82,7 @@ fn open_unix(path: &Path) -> nix::Result<OwnedFd> {
     let socket = stream(AddressFamily::Unix)?;
     let address = UnixAddr::new(path)?;
     match bind(socket.as_raw_fd(), &address) {
-        // A name that is left behind by a dead process refuses connections; a live one must not be taken away.
-        Err(Errno::EADDRINUSE) if refuses(path) => {
+        Err(Errno::EADDRINUSE) if is_left_behind(path) => {
             fs::remove_file(path).map_err(|error| errno_of(&error))?;
             bind(socket.as_raw_fd(), &address)?;
         }
@@ -96,8 +96,11 @@ fn stream(family: AddressFamily) -> nix::Result<OwnedFd> {
     socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
 }
 
-fn refuses(path: &Path) -> bool {
-    UnixStream::connect(path).is_err_and(|error| errno_of(&error) == Errno::ECONNREFUSED)
+/// Is it the socket of a dead process? That refuses connections, as a plain file does, which is nobody's leftover; a
+/// live one must not be taken away.
+fn is_left_behind(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
+        && UnixStream::connect(path).is_err_and(|error| errno_of(&error) == Errno::ECONNREFUSED)
 }
 
 fn errno_of(error: &io::Error) -> Errno {

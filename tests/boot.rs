@@ -1,0 +1,304 @@
+//! From arguments and environment to a running child: what it is given, and what is refused.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use support::{Folder, OSTLER, Setup, fixture, free_port};
+
+/// stderr and exit status of ostler with this environment, in front of a child that would say that it was started.
+fn refused(environment: &[(&str, &str)], arguments: &[&str]) -> String {
+    let mut setup = Setup::new(OSTLER, arguments);
+    for (name, value) in environment {
+        setup = setup.env(name, value);
+    }
+    let mut namespace = setup.run();
+    assert_eq!(namespace.end(), 1, "{environment:?} {arguments:?}");
+    assert_eq!(namespace.out(), "", "something was started: {environment:?} {arguments:?}");
+    namespace.err()
+}
+
+const CHILD: [&str; 3] = ["--", "echo", "started"];
+
+#[test]
+fn every_bad_value_is_one_line_that_says_what_to_write() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let cases: &[(&str, &str, &str)] = &[
+        ("OSTLER_MAX_REQUESTS", "5k", "write a whole number of requests, such as 5000, or off"),
+        ("OSTLER_MAX_REQUESTS_JITTER", "ten", "write a whole number, such as 5000"),
+        ("OSTLER_COUNT", "guess", "write auto, statsd or access-log"),
+        ("OSTLER_MIN_AGE", "soon", "write a duration, such as 250ms, 30s, 5m or 24h"),
+        ("OSTLER_GRACE_PERIOD", "-1", "write a duration, such as 250ms, 30s, 5m or 24h"),
+        ("OSTLER_LOG", "xml", "write text, json or off"),
+        ("OSTLER_LOG_LEVEL", "loud", "write error, warn, info or debug"),
+        ("OSTLER_ULIMIT_CORE", "none", "write soft or soft:hard, such as 64MiB"),
+        ("OSTLER_ULIMIT_NOFILE", "2:1", "the soft limit, which comes first, must not be over the hard one"),
+        ("OSTLER_ULIMIT_NOFILE", "99999999999", "at most"),
+        ("OSTLER_LISTEN", "localhost:80", "write addresses as numbers with a port"),
+        (
+            "OSTLER_LISTEN",
+            &taken,
+            "Address already in use; write another address, or stop what listens there",
+        ),
+        ("OSTLER_LISTEN", "203.0.113.1:80", "write an address of this machine"),
+        ("OSTLER_LISTEN", "unix:/nonexistent/a.sock", "write a path in a folder that is there"),
+        ("OSTLER_MAX_REQUEST", "1", "there is no such variable; the nearest is OSTLER_MAX_REQUESTS"),
+        ("OSTLER_ULIMIT_FILES", "1", "there is no such variable; the nearest is OSTLER_ULIMIT_"),
+    ];
+    for (name, value, cure) in cases {
+        let err = refused(&[(name, value)], &CHILD);
+        assert!(err.starts_with(&format!("ostler: {name}")) && err.contains(cure), "{name}={value}: {err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let err = refused(&[("OSTLER_LOG", "x"), ("OSTLER_COUNT", "x"), ("OSTLER_X", "x")], &CHILD);
+    assert_eq!(err.lines().count(), 3, "{err}");
+    let err = refused(&[("OSTLER_LISTEN", "203.0.113.1:1"), ("OSTLER_ULIMIT_NOFILE", "99999999999")], &CHILD);
+    assert_eq!(err.lines().count(), 2, "{err}");
+}
+
+#[test]
+fn a_bad_command_line_is_one_line() {
+    for (arguments, cure) in [
+        (&[][..], "no program to run; write ostler -- PROGRAM [ARGS...]"),
+        (&["-x", "true"], "ostler --help lists the options"),
+        (&["--statsd", "true"], "ostler --help lists the options"),
+    ] {
+        let err = refused(&[], arguments);
+        assert!(err.contains(cure) && err.lines().count() == 1, "{err}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_no_utf_8_is_an_error_like_any_other() {
+    let mut namespace =
+        Setup::ostler(["echo", "started"]).env("OSTLER_LOG", OsString::from_vec(vec![0xff])).run();
+    assert_eq!((namespace.end(), namespace.out().as_str()), (1, ""));
+}
+
+#[test]
+fn arguments_and_environment_pass_untouched() {
+    let odd = OsString::from_vec(b"\xff\n = '\"".to_vec());
+    let script = OsString::from("printf '%s|' \"$0\" \"$@\"; printf '%s|%s' \"$ODD\" \"$OSTLER_LOG\"");
+    let command = ["sh".into(), "-c".into(), script, odd.clone(), "--help".into(), OsString::new()];
+    let namespace = Setup::ostler(command).env("ODD", &odd).env("OSTLER_LOG", "off").run();
+    let expected = [odd.as_encoded_bytes(), b"|--help||", odd.as_encoded_bytes(), b"|off"].concat();
+    assert_eq!(fs::read(namespace.folder.path("out")).unwrap(), expected);
+    assert_eq!(namespace.err(), "");
+}
+
+#[test]
+fn core_is_0_soft_and_hard_and_every_limit_can_be_set() {
+    let limits = |environment: &[(&str, &str)], pick: &str| {
+        let inner = [
+            "--core=unlimited:unlimited",
+            OSTLER,
+            "--",
+            "prlimit",
+            "--noheadings",
+            "--raw",
+            "-o",
+            "SOFT,HARD",
+            pick,
+        ];
+        let mut setup = Setup::new("prlimit", inner);
+        for (name, value) in environment {
+            setup = setup.env(name, value);
+        }
+        setup.run().out().trim().to_owned()
+    };
+    assert_eq!(limits(&[], "--core"), "0 0");
+    assert_eq!(limits(&[("OSTLER_ULIMIT_CORE", "keep")], "--core"), "unlimited unlimited");
+    assert_eq!(limits(&[("OSTLER_ULIMIT_CORE", "1MiB:unlimited")], "--core"), "1048576 unlimited");
+    assert_eq!(limits(&[("OSTLER_ULIMIT_NOFILE", "512:1024")], "--nofile"), "512 1024");
+    assert_eq!(
+        limits(&[("OSTLER_ULIMIT_NPROC", "max"), ("OSTLER_ULIMIT_STACK", "4MiB")], "--stack"),
+        "4194304 4194304"
+    );
+    let [soft, hard] = [0, 1].map(|place| {
+        limits(&[("OSTLER_ULIMIT_NOFILE", "max")], "--nofile").split(' ').nth(place).unwrap().to_owned()
+    });
+    assert_eq!(soft, hard);
+}
+
+#[test]
+fn where_a_pipe_takes_core_dumps_the_limit_is_1() {
+    // core_pattern is the machine's; in the namespace another file is laid over it.
+    for (pattern, limit, told) in [("core", "0", 0), ("|/bin/collect %p", "1", 1)] {
+        let script = "echo \"$1\" >pattern && mount --bind pattern /proc/sys/kernel/core_pattern && \
+                      exec \"$0\" -- prlimit --noheadings --raw -o SOFT,HARD --core";
+        let inner = ["--core=unlimited:unlimited", "sh", "-c", script, OSTLER, pattern];
+        let namespace = Setup::new("prlimit", inner).run();
+        assert_eq!(namespace.out(), format!("{limit} {limit}\n"), "{pattern}: {}", namespace.err());
+        assert_eq!(namespace.events("core-limit").len(), told, "{pattern}");
+    }
+}
+
+/// The descriptors that a program has without ostler (0, 1, 2, and what the tests themselves were started with), and
+/// these.
+fn open_descriptors(more: &[i32]) -> BTreeSet<i32> {
+    let script = fixture("sockets.py");
+    let alone = Setup::new("python3", [script.to_str().unwrap()]).run().out();
+    let list = alone.split_once("open {").unwrap().1.trim_end_matches("}\n").split(", ");
+    list.map(|number| number.parse().unwrap()).chain(more.iter().copied()).collect()
+}
+
+#[test]
+fn held_sockets_are_handed_over_from_3_on() {
+    let (one, two) = (free_port(), free_port());
+    let script = fixture("sockets.py");
+    // Descriptors that are open already, where the sockets belong, are in nobody's way.
+    let shell = "exec \"$@\" 3</dev/null 4</dev/null 7</dev/null";
+    let inner = ["-c", shell, "sh", OSTLER, "--", "python3", script.to_str().unwrap()];
+    let setup = Setup::new("sh", inner)
+        .env("OSTLER_LISTEN", format!("127.0.0.1:{one},unix:app.sock,[::1]:{two}"))
+        .env("LISTEN_FDS", "9")
+        .env("LISTEN_PID", "1")
+        .env("LISTEN_FDNAMES", "old");
+    let namespace = setup.run();
+    let expected = format!(
+        "own pid True\nfd 3 ('127.0.0.1', {one}) listening\nfd 4 app.sock listening\n\
+         fd 5 ('::1', {two}, 0, 0) listening\nopen {:?}\n",
+        open_descriptors(&[3, 4, 5, 7])
+    );
+    assert_eq!(namespace.out(), expected, "{}", namespace.err());
+}
+
+#[test]
+fn without_held_sockets_the_child_gets_no_descriptor_of_ostlers() {
+    let script = fixture("sockets.py");
+    let namespace = Setup::ostler(["python3", script.to_str().unwrap()]).run();
+    assert_eq!(namespace.out(), format!("own pid False\nopen {:?}\n", open_descriptors(&[])));
+}
+
+#[test]
+fn ipv4_and_ipv6_share_a_port() {
+    let port = free_port();
+    let script = fixture("sockets.py");
+    let both = format!("0.0.0.0:{port},[::]:{port}");
+    let namespace = Setup::ostler(["python3", script.to_str().unwrap()]).env("OSTLER_LISTEN", both).run();
+    assert_eq!(namespace.out().matches(" listening").count(), 2, "{}", namespace.err());
+}
+
+#[test]
+fn a_unix_socket_of_a_dead_process_is_replaced_a_live_one_is_not() {
+    let folder = Folder::new();
+    let path = folder.path("app.sock");
+    let address = format!("unix:{}", path.display());
+    let live = UnixListener::bind(&path).unwrap();
+    let err = refused(&[("OSTLER_LISTEN", &address)], &CHILD);
+    assert!(err.contains("Address already in use"), "{err}");
+    drop(live);
+    let mut namespace = Setup::ostler(["echo", "started"]).env("OSTLER_LISTEN", &address).run();
+    assert_eq!((namespace.end(), namespace.out().as_str()), (0, "started\n"));
+    // A file that is no socket is nobody's leftover.
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "precious").unwrap();
+    refused(&[("OSTLER_LISTEN", &address)], &CHILD);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[test]
+fn counting_adds_its_arguments_in_front_of_the_users() {
+    let script = "echo \"$GUNICORN_CMD_ARGS\"";
+    let shown = |environment: &[(&str, &str)]| {
+        let mut setup = Setup::ostler(["sh", "-c", script, "gunicorn", "-k", "sync"]);
+        for (name, value) in environment {
+            setup = setup.env(name, value);
+        }
+        setup.run().out()
+    };
+    assert_eq!(shown(&[("GUNICORN_CMD_ARGS", "-w 3")]), "-w 3\n");
+    let added = shown(&[("GUNICORN_CMD_ARGS", "-w 3"), ("OSTLER_MAX_REQUESTS", "5")]);
+    assert!(added.starts_with("--statsd-host 127.0.0.1:") && added.ends_with(" -w 3\n"), "{added}");
+    let added = shown(&[("OSTLER_COUNT", "access-log"), ("OSTLER_MAX_REQUESTS", "5")]);
+    assert!(added.starts_with("--access-logfile /proc/self/fd/"), "{added}");
+}
+
+#[test]
+fn check_shows_every_value_and_its_origin_and_starts_nothing() {
+    let port = free_port();
+    let mut namespace = Setup::new(OSTLER, ["--check", "-v", "--", "gunicorn", "-k", "asgi"])
+        .env("OSTLER_MAX_REQUESTS", "500")
+        .env("OSTLER_LISTEN", format!("127.0.0.1:{port}"))
+        .run();
+    assert_eq!(namespace.end(), 0);
+    let out = namespace.out();
+    for words in [
+        &["OSTLER_MAX_REQUESTS", "500", "environment"][..],
+        &["OSTLER_GRACE_PERIOD", "25s", "default"],
+        &["OSTLER_LOG_LEVEL", "debug", "command line"],
+        &["limit", "RLIMIT_CORE", "soft"],
+        &["count", "access-log", "worker class asgi sends no statsd"],
+        &["adds", "--access-logfile /proc/self/fd/"],
+        &["adds", "LISTEN_FDS=1"],
+    ] {
+        let line = out.lines().find(|line| words.iter().all(|word| line.contains(word)));
+        assert!(line.is_some(), "{words:?} in\n{out}");
+    }
+    assert_eq!(namespace.err(), "");
+}
+
+#[test]
+fn help_and_version() {
+    for (flag, words) in
+        [("-h", "Usage: ostler"), ("--help", "OSTLER_ULIMIT_CORE"), ("--version", "ostler version 0.")]
+    {
+        let mut namespace = Setup::new(OSTLER, [flag]).run();
+        assert_eq!(namespace.end(), 0);
+        assert!(namespace.out().contains(words), "{flag}");
+    }
+}
+
+#[test]
+fn json_lines_are_json() {
+    let mut namespace = Setup::ostler(["sh", "-c", "exit 7"]).env("OSTLER_LOG", "json").run();
+    assert_eq!(namespace.end(), 7);
+    let lines: Vec<serde_json::Value> =
+        namespace.err().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<_> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["boot", "generation-started", "generation-ended"]);
+    assert_eq!(lines[2]["exit_code"], 7);
+}
+
+/// Does an ELF file ask for a program interpreter (`PT_INTERP`, elf(5))?
+fn has_interpreter(elf: &[u8]) -> bool {
+    let number = |at: usize, size: usize| {
+        elf[at..at + size].iter().rev().fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte))
+    };
+    let (offset, size, count) = (number(32, 8), number(54, 2), number(56, 2));
+    assert!(elf.starts_with(b"\x7fELF\x02\x01") && count > 0);
+    (0..count).any(|index| number(offset + index * size, 4) == 3)
+}
+
+#[test]
+fn the_binary_is_static_and_runs_in_an_empty_root() {
+    assert!(!has_interpreter(&fs::read(OSTLER).unwrap()));
+    assert!(has_interpreter(&fs::read("/bin/sh").unwrap()), "the control");
+
+    let root = Folder::new();
+    let copy = root.path("ostler");
+    fs::copy(OSTLER, &copy).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    let inside = |program: &str, arguments: &[&str]| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--root"]);
+        command.arg(&root.0).arg(program).args(arguments).output().unwrap()
+    };
+    // No /proc, no /dev, no shell: ostler starts itself.
+    let output = inside("/ostler", &["--", "/ostler", "--version"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("ostler version"));
+    // The control: a program that needs a dynamic linker does not run there.
+    fs::copy("/bin/true", root.path("true")).unwrap();
+    assert!(!inside("/true", &[]).status.success());
+}
