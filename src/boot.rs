@@ -72,45 +72,45 @@ pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<Os
 ///
 /// # Errors
 /// As [`boot`].
-pub fn check(overrides: &Overrides, command: Vec<OsString>) -> Result<u8> {
+pub fn check(overrides: &Overrides, command: &[OsString]) -> Result<u8> {
     let environment: Vec<_> = std::env::vars_os().collect();
     let config = Config::read(environment.iter().cloned(), overrides).map_err(all)?;
     let pattern = CorePattern::read();
     let limits = system::resolve_limits(&config.limits, pattern).map_err(all)?;
-    let mut page = String::new();
+    let mut page = Vec::new();
     for setting in &config.settings {
-        page += &format!("{:<28} {:<20} {}\n", setting.name, setting.value, setting.origin);
+        writeln!(page, "{:<28} {:<20} {}", setting.name, setting.value, setting.origin)?;
     }
-    page += "\n";
+    writeln!(page)?;
     for (resource, soft, hard) in limits {
-        page += &format!("limit    {resource:?} soft {} hard {}\n", word(soft), word(hard));
+        writeln!(page, "limit    {resource:?} soft {} hard {}", word(soft), word(hard))?;
     }
-    page += &format!("core     the kernel's core_pattern is a {}\n", describe(pattern));
-    match config.policy.budget.requests.map(|_| plan_of(&config, &command, &environment)) {
-        None => page += "count    nothing: OSTLER_MAX_REQUESTS is off\n",
+    writeln!(page, "core     the kernel's core_pattern is a {}", describe(pattern))?;
+    match config.policy.budget.requests.map(|_| plan_of(&config, command, &environment)) {
+        None => writeln!(page, "count    nothing: OSTLER_MAX_REQUESTS is off")?,
         Some(Plan { source, because, warning }) => {
-            page += &format!("count    {}: {because}\n", name(source));
+            writeln!(page, "count    {}: {because}", name(source))?;
             if let Some(warning) = warning {
-                page += &format!("warning  {warning}\n");
+                writeln!(page, "warning  {warning}")?;
             }
             if let Some(source) = source {
                 let arguments = system::example_arguments(source);
-                page += &format!("adds     {GUNICORN_CMD_ARGS}={arguments} in front of what it holds\n");
+                writeln!(page, "adds     {GUNICORN_CMD_ARGS}={arguments} in front of what it holds")?;
             }
         }
     }
     if !config.listen.is_empty() {
-        page += &format!("adds     LISTEN_FDS={} and LISTEN_PID\n", config.listen.len());
+        writeln!(page, "adds     LISTEN_FDS={} and LISTEN_PID", config.listen.len())?;
     }
     print(&page)
 }
 
-/// Prints text for a person who asked for it.
+/// Prints a page for a person who asked for it.
 ///
 /// # Errors
 /// stdout cannot be written to.
-pub fn print(text: &str) -> Result<u8> {
-    io::stdout().lock().write_all(text.as_bytes()).context("cannot write to stdout")?;
+pub fn print(page: &[u8]) -> Result<u8> {
+    io::stdout().lock().write_all(page).context("cannot write to stdout")?;
     Ok(0)
 }
 

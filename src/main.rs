@@ -4,13 +4,15 @@ use ostler::cli::{HELP, Invocation, parse};
 use ostler::system::Signals;
 use std::process::ExitCode;
 
+const VERSION: &str = concat!("ostler version ", env!("CARGO_PKG_VERSION"), "\n");
+
 fn main() -> ExitCode {
     // Before anything else: a signal that comes now is kept for the child.
     let signals = Signals::catch();
     let result = match parse(std::env::args_os().skip(1)) {
-        Ok(Invocation::Help) => ostler::print(HELP),
-        Ok(Invocation::Version) => ostler::print(concat!("ostler version ", env!("CARGO_PKG_VERSION"), "\n")),
-        Ok(Invocation::Check(overrides, command)) => ostler::check(&overrides, command),
+        Ok(Invocation::Help) => ostler::print(HELP.as_bytes()),
+        Ok(Invocation::Version) => ostler::print(VERSION.as_bytes()),
+        Ok(Invocation::Check(overrides, command)) => ostler::check(&overrides, &command),
         Ok(Invocation::Run(overrides, command)) => {
             ostler::boot(signals, &overrides, command).map(ostler::run)
         }

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use support::load::{Connections, Tally, answer, answers, load, stay};
 use support::venv::Version;
-use support::{LIMIT, Namespace, OSTLER, Setup, children, eventually, field, fixture, free_port, tini};
+use support::{Namespace, OSTLER, Setup, children, eventually, field, free_port, tini};
 
-/// The fault that ostler was made for: a worker at max_requests waits for a client that stays, is aborted by its master,
-/// and leaves a core file in the app's folder. Returns the sizes of the core files.
+/// The fault that ostler was made for: a worker at `--max-requests` waits for a client that stays, is aborted by its
+/// master, and leaves a core file in the app's folder. Returns the sizes of the core files.
 fn core_files(init: &str, version: Version) -> Vec<u64> {
     let port = free_port();
     let mut command = version.command("uvicorn");
@@ -295,5 +295,4 @@ fn gunicorns_own_signals_do_what_gunicorn_says() {
     assert!(answers(port));
     namespace.signal(15);
     assert_eq!(namespace.end(), 0);
-    let _ = (LIMIT, fixture(""));
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// sun_path holds 108 bytes, the last a NUL (unix(7)).
+/// `sun_path` holds 108 bytes, the last a NUL (unix(7)).
 const LONGEST_PATH: usize = 107;
 
 /// Where a socket listens.

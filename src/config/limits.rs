@@ -111,7 +111,7 @@ mod tests {
     fn every_limit_has_its_own_name() {
         for (name, resource, _) in ALL {
             assert_eq!(variable(resource), name);
-            assert_eq!(format!("OSTLER_ULIMIT_{:?}", resource), name.replace("ULIMIT_", "ULIMIT_RLIMIT_"));
+            assert_eq!(format!("OSTLER_ULIMIT_{resource:?}"), name.replace("ULIMIT_", "ULIMIT_RLIMIT_"));
         }
     }
 

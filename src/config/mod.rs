@@ -115,9 +115,10 @@ impl Config {
             .into_iter()
             .filter_map(|(name, resource, unit)| {
                 let parse = |value: &str| limits::parse(value, unit);
-                let limit = match resource {
-                    Resource::RLIMIT_CORE => reader.read(name, "0", parse),
-                    _ => reader.read_if_set(name, parse),
+                let limit = if resource == Resource::RLIMIT_CORE {
+                    reader.read(name, "0", parse)
+                } else {
+                    reader.read_if_set(name, parse)
                 };
                 Some((resource, limit?))
             })
@@ -133,7 +134,7 @@ impl Config {
         if overrides.level.is_some() {
             reader.overridden("OSTLER_LOG_LEVEL", "debug");
         }
-        let settings = reader.finish(variables())?;
+        let settings = reader.finish(&variables())?;
         // Whatever could not be read is an error above, so what remains is there.
         let config = || {
             Some(Self {

@@ -100,7 +100,7 @@ impl Reader {
     /// there are.
     pub(super) fn finish<'a>(
         self,
-        known: impl Iterator<Item = &'a str> + Clone,
+        known: &(impl Iterator<Item = &'a str> + Clone),
     ) -> Result<Vec<Setting>, Vec<String>> {
         let mut errors = self.errors;
         for name in self.unread.keys() {

@@ -6,7 +6,7 @@ use crate::count::gunicorn::Choice;
 use std::time::Duration;
 
 /// Longer than any container lives, and short enough that adding it to the clock cannot overflow.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// A whole number.
 pub(super) fn whole(value: &str) -> Result<u64, String> {
@@ -16,10 +16,10 @@ pub(super) fn whole(value: &str) -> Result<u64, String> {
 /// A budget in requests: a whole number; `off` and `0` turn it off.
 pub(super) fn requests(value: &str) -> Result<Option<u64>, String> {
     match value {
-        "off" | "0" => Ok(None),
+        "off" => Ok(None),
         _ => value
             .parse()
-            .map(Some)
+            .map(|number| Some(number).filter(|number| *number > 0))
             .map_err(|_| "write a whole number of requests, such as 5000, or off".into()),
     }
 }
@@ -95,6 +95,7 @@ mod tests {
     fn budgets() {
         assert_eq!(requests("off"), Ok(None));
         assert_eq!(requests("0"), Ok(None));
+        assert_eq!(requests("00"), Ok(None));
         assert_eq!(requests("500"), Ok(Some(500)));
         for text in ["", "5k", "-1", "1.5", "none"] {
             assert!(requests(text).is_err(), "{text}");

@@ -261,7 +261,7 @@ mod tests {
     const STATSD: Option<Source> = Some(Source::Statsd);
     const ACCESS_LOG: Option<Source> = Some(Source::AccessLog);
 
-    fn plan_of(command: &[&str], variable: &str, config: FileText) -> Plan {
+    fn plan_of(command: &[&str], variable: &str, config: &FileText) -> Plan {
         let argv: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
         plan(Choice::Auto, &argv, variable, |_| config.clone())
     }
@@ -288,7 +288,7 @@ mod tests {
             (&["gunicorn", "app:app", "-k", "asgi", "--log-config", "log.ini"], None),
             (&["uvicorn", "app:app"], None),
         ] {
-            let plan = plan_of(command, "", FileText::Absent);
+            let plan = plan_of(command, "", &FileText::Absent);
             assert_eq!(plan.source, source, "{command:?}: {plan:?}");
             assert_eq!(plan.warning.is_some(), source.is_none(), "{command:?}: {plan:?}");
         }
@@ -311,7 +311,7 @@ mod tests {
             ("-k sync", text("worker_class = 'asgi'\n"), STATSD),
             ("", FileText::Unreadable, ACCESS_LOG),
         ] {
-            let plan = plan_of(&["gunicorn", "app:app"], variable, config.clone());
+            let plan = plan_of(&["gunicorn", "app:app"], variable, &config);
             assert_eq!(plan.source, source, "{variable:?} {config:?}: {plan:?}");
         }
     }

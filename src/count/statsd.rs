@@ -121,7 +121,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(datagram in any::<Vec<u8>>()) {
-            requests(&datagram);
+            let _ = requests(&datagram);
         }
 
         #[test]

@@ -75,6 +75,10 @@ impl Record {
                 let message = "the grace period is over: SIGKILL to the process group";
                 Self::new(Level::Warn, "grace-expired", message).with("generation", id.0)
             }
+            Notice::GroupLeft { id } => {
+                let message = "SIGKILL has not ended all of the process group; going on without it";
+                Self::new(Level::Error, "group-left", message).with("generation", id.0)
+            }
             Notice::SignalForwarded { signal } => {
                 Self::new(Level::Debug, "signal-forwarded", "sent on").with("signal", name(*signal))
             }

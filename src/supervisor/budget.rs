@@ -57,6 +57,7 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fastrand::Rng;
     use proptest::prelude::*;
 
     #[test]

@@ -1,11 +1,10 @@
-//! One generation of the child: what it is while it serves, and what is left of it while it departs.
+//! One generation of the child: what it may use, what it has used.
 
 use super::budget::{Limits, RecycleReason, Usage};
 use super::event::{GenerationId, Outcome, Pid};
 use super::notice::{Cause, Notice};
 use std::time::{Duration, Instant};
 
-/// A generation whose leader lives, or has just died.
 #[derive(Clone, Debug)]
 pub(super) struct Generation {
     pub(super) id: GenerationId,
@@ -42,29 +41,4 @@ impl Generation {
         let (id, requests, age) = (self.id, self.usage.requests, self.age(now));
         Notice::GenerationEnded { id, outcome, cause, requests, age }
     }
-}
-
-/// A generation that has been told to stop, or whose leader has ended.
-#[derive(Clone, Debug)]
-pub(super) struct Departure {
-    pub(super) generation: Generation,
-    pub(super) leader: Leader,
-    pub(super) force: Force,
-}
-
-/// The leader of a departing generation.
-#[derive(Clone, Debug)]
-pub(super) enum Leader {
-    Alive,
-    /// Dead and reaped; others of its group may live on.
-    Reaped(Outcome),
-}
-
-/// Where a departing generation stands with SIGKILL.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Force {
-    /// It is sent then.
-    At(Instant),
-    /// It was sent then.
-    Sent(Instant),
 }

@@ -53,7 +53,7 @@ pub enum Notice {
         outcome: Outcome,
         /// Why.
         cause: Cause,
-        /// How many requests were counted for it, those of its last seconds included.
+        /// How many requests were counted for it up to its leader's end.
         requests: u64,
         /// How long it lived.
         age: Duration,
@@ -67,6 +67,11 @@ pub enum Notice {
     },
     /// The grace period is over: SIGKILL to the group.
     GraceExpired {
+        /// Which generation.
+        id: GenerationId,
+    },
+    /// Even SIGKILL has not ended a generation's processes; ostler goes on without them.
+    GroupLeft {
         /// Which generation.
         id: GenerationId,
     },

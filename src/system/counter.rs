@@ -14,9 +14,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 const RECEIVE_BUFFER: usize = 8 << 20;
 /// As much as an ordinary user may ask for (pipe(7), /proc/sys/fs/pipe-max-size).
 const PIPE_BUFFER: i32 = 1 << 20;
-/// Datagrams of one system call, and their longest: gunicorn's have some 40 bytes.
-const BATCH: usize = 64;
-const DATAGRAM: usize = 512;
+/// Datagrams of one system call, and their longest, which is what fits an Ethernet frame: gunicorn's have some 40 bytes.
+const BATCH: usize = 8;
+const DATAGRAM: usize = 1472;
 /// Reads of one wake-up: whoever floods a source does not keep ostler from its signals.
 const READS: usize = 256;
 
@@ -31,7 +31,7 @@ pub(super) enum Counter {
 
 /// What a child has to be given for a counter to hear of it.
 pub(super) struct Wiring {
-    /// What goes in front of the user's GUNICORN_CMD_ARGS.
+    /// What goes in front of the user's `GUNICORN_CMD_ARGS`.
     pub(super) arguments: String,
     /// What the child inherits.
     pub(super) inherited: Option<OwnedFd>,
@@ -104,11 +104,12 @@ fn take_datagrams(socket: &UdpSocket, losses: &mut Losses) -> u64 {
         for message in received.into_iter().flatten() {
             count += 1;
             let metrics = message.iovs().map(requests).fold(0, u64::saturating_add);
-            let lost = message.cmsgs().into_iter().flatten().filter_map(|control| match control {
-                ControlMessageOwned::RxqOvfl(dropped) => Some(losses.requests(dropped)),
-                _ => None,
-            });
-            total = total.saturating_add(metrics).saturating_add(lost.sum());
+            total = total.saturating_add(metrics);
+            for control in message.cmsgs().into_iter().flatten() {
+                if let ControlMessageOwned::RxqOvfl(dropped) = control {
+                    total = total.saturating_add(losses.requests(dropped));
+                }
+            }
         }
         if count < BATCH {
             break;
@@ -119,7 +120,7 @@ fn take_datagrams(socket: &UdpSocket, losses: &mut Losses) -> u64 {
 
 fn take_lines(read_end: &OwnedFd) -> nix::Result<u64> {
     let mut total = 0_u64;
-    let mut bytes = [0; 32 << 10];
+    let mut bytes = [0; 8 << 10];
     for _ in 0..READS {
         match read(read_end, &mut bytes) {
             // Every writer is gone.

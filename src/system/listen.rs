@@ -14,7 +14,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-/// The first descriptor that a socket is handed over as (sd_listen_fds(3), `SD_LISTEN_FDS_START`).
+/// The first descriptor that a socket is handed over as (`sd_listen_fds(3)`, `SD_LISTEN_FDS_START`).
 pub(super) const FIRST_SOCKET: i32 = 3;
 
 /// Sockets that are held open.

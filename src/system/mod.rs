@@ -28,7 +28,7 @@ use std::time::Duration;
 /// The variable through which gunicorn takes arguments (its documentation, "Configuration Overview").
 pub const GUNICORN_CMD_ARGS: &str = "GUNICORN_CMD_ARGS";
 
-/// What counting adds to GUNICORN_CMD_ARGS, with a letter where the number stands that is known at the start only.
+/// What counting adds to `GUNICORN_CMD_ARGS`, with a letter where the number stands that is known at the start only.
 #[must_use]
 pub fn example_arguments(source: Source) -> String {
     match source {

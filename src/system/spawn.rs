@@ -27,7 +27,7 @@ pub(super) struct Recipe {
 
 /// What this generation gets beside it.
 pub(super) struct Extras<'a> {
-    /// `NAME=value`, all of it but LISTEN_PID.
+    /// `NAME=value`, all of it but `LISTEN_PID`.
     pub(super) environment: Vec<CString>,
     /// A descriptor that stays open under its own number.
     pub(super) inherited: Option<&'a OwnedFd>,

@@ -117,9 +117,8 @@ impl Judge {
     /// Nothing will happen any more and no time is waited for: is this a state to stay in?
     pub(crate) fn at_rest(&self) -> Verdict {
         prop_assert_eq!(self.stopping, None, "stopped, and never ended");
-        // Its SIGKILL did nothing: a process hangs in the kernel, and the next generation must not start beside it.
-        let present = matches!(self.stage, Stage::Alive | Stage::Reaped);
-        let hangs = present && self.killed.is_some() && self.fate != Fate::Exit;
+        // Its SIGKILL did nothing: the leader hangs in the kernel, and the next generation must not start beside it.
+        let hangs = self.stage == Stage::Alive && self.killed.is_some() && self.fate != Fate::Exit;
         prop_assert!(self.serves() || hangs, "nobody serves, and nothing is waited for: {:?}", self.stage);
         Ok(())
     }
@@ -138,6 +137,11 @@ impl Judge {
         self.told.is_some_and(|told| now >= told + self.policy.grace_period)
     }
 
+    /// SIGKILL was sent, and waited for.
+    fn given_up(&self, now: Instant) -> bool {
+        self.killed.is_some_and(|killed| now >= killed + KILL_WAIT)
+    }
+
     fn learn(&mut self, now: Instant, event: &Event) {
         match (self.stage, event) {
             (Stage::Ordered, Event::Spawned { id, .. }) if *id == self.id => {
@@ -148,11 +152,8 @@ impl Judge {
             (Stage::Alive, Event::Exited { id, outcome }) if *id == self.id => {
                 self.stage = Stage::Dead;
                 self.outcome = Some(outcome.clone());
-                // What was being recycled is not to end ostler, whatever its successor will meet.
-                if let Outcome::NeverRan(error) = outcome
-                    && (error.cause == SpawnCause::Resources || self.fate == Fate::Replace)
-                {
-                    self.fate = Fate::Retry;
+                if let Outcome::NeverRan(error) = outcome {
+                    self.fate = if error.cause == SpawnCause::Resources { Fate::Retry } else { Fate::Exit };
                 }
                 self.told = self.told.or(Some(now));
             }
@@ -221,6 +222,13 @@ impl Judge {
             prop_assert!(budget.requests <= *max_requests && *max_requests <= most);
             self.limit = *max_requests;
         }
+        if let Notice::GroupLeft { id } = notice {
+            prop_assert_eq!(*id, self.id);
+            prop_assert!(self.given_up(now), "left too soon");
+            if self.stage == Stage::Reaped {
+                self.stage = Stage::Gone;
+            }
+        }
         if let Notice::RecycleStarted { id, reason, age } = notice {
             let RecycleReason::Requests { used, limit } = reason;
             prop_assert_eq!((*id, self.stage), (self.id, Stage::Alive));
@@ -244,10 +252,9 @@ impl Judge {
             }
             (Stage::Gone, _, Some(outcome)) => outcome.code(),
             // It did all that it could.
-            (Stage::Alive | Stage::Reaped, _, outcome) => {
-                let given_up = self.killed.is_some_and(|killed| now >= killed + KILL_WAIT);
-                prop_assert!(given_up, "ended before the group was gone");
-                outcome.as_ref().map_or(Signal::KILL.exit_code(), Outcome::code)
+            (Stage::Alive, ..) => {
+                prop_assert!(self.given_up(now), "ended before the group was gone");
+                Signal::KILL.exit_code()
             }
             (stage, _, _) => return Err(TestCaseError::fail(format!("end while {stage:?}, on {event:?}"))),
         };

@@ -44,7 +44,9 @@ pub fn load(port: u16, wanted: u64, connections: Connections) -> Tally {
         clients.into_iter().map(|client| client.join().unwrap()).collect::<Vec<_>>()
     });
     let mut sum = Tally::default();
-    tallies.into_iter().for_each(|tally| sum += tally);
+    for tally in tallies {
+        sum += tally;
+    }
     sum
 }
 
@@ -62,9 +64,10 @@ fn client(port: u16, wanted: u64, connections: Connections, started: &AtomicU64)
                 }
                 Err(error) => {
                     connection = None;
-                    match error.kind() {
-                        ErrorKind::ConnectionRefused => tally.refused += 1,
-                        _ => tally.dropped += 1,
+                    if error.kind() == ErrorKind::ConnectionRefused {
+                        tally.refused += 1;
+                    } else {
+                        tally.dropped += 1;
                     }
                     thread::sleep(Duration::from_millis(5));
                 }
@@ -84,15 +87,13 @@ fn request(
     connections: Connections,
     connection: &mut Option<BufReader<TcpStream>>,
 ) -> std::io::Result<Vec<u8>> {
-    let stream = match connection {
-        Some(stream) => stream,
-        None => {
-            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-            stream.set_read_timeout(Some(super::LIMIT))?;
-            stream.set_nodelay(true)?;
-            connection.insert(BufReader::new(stream))
-        }
-    };
+    if connection.is_none() {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(super::LIMIT))?;
+        stream.set_nodelay(true)?;
+        *connection = Some(BufReader::new(stream));
+    }
+    let stream = connection.as_mut().unwrap();
     let close = match connections {
         Connections::Fresh => "Connection: close\r\n",
         Connections::KeepAlive => "",
