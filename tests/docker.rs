@@ -1,0 +1,146 @@
+//! ostler in real containers. Needs a Docker engine, so these are ignored until they are asked for; .ci/run asks where an
+//! engine answers.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+fn docker(arguments: &[&str]) -> Output {
+    Command::new("docker").args(arguments).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// An image with nothing but ostler and busybox; removed with this.
+struct Image(String);
+
+impl Image {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ostler-test-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(&name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_ostler"), folder.join("ostler")).unwrap();
+        let busybox = Path::new("/bin/busybox");
+        assert!(busybox.exists(), "busybox is missing: apt-get install busybox-static (tests/setup does it)");
+        fs::copy(busybox, folder.join("busybox")).unwrap();
+        let dockerfile = "FROM scratch\nCOPY ostler busybox /\nENTRYPOINT [\"/ostler\", \"--\"]\n";
+        fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
+        text(&docker(&["build", "-q", "-t", &name, folder.to_str().unwrap()]));
+        fs::remove_dir_all(&folder).unwrap();
+        Self(name)
+    }
+
+    /// A container that runs a shell script under ostler; removed with it.
+    fn run(&self, options: &[&str], script: &str) -> Container {
+        let command = [&["run", "-d"], options, &[&self.0, "/busybox", "sh", "-c", script]].concat();
+        Container(text(&docker(&command)))
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        docker(&["rmi", "-f", &self.0]);
+    }
+}
+
+struct Container(String);
+
+impl Container {
+    fn log(&self) -> String {
+        let output = docker(&["logs", &self.0]);
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat()
+    }
+
+    fn wait_for_log(&self, words: &str) {
+        let start = Instant::now();
+        while !self.log().contains(words) {
+            assert!(start.elapsed() < LIMIT, "no {words:?} in {}", self.log());
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn exit_status(&self) -> String {
+        text(&docker(&["wait", &self.0]))
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        docker(&["rm", "-f", &self.0]);
+    }
+}
+
+/// As little as a container can have.
+const STRICT: [&str; 8] = [
+    "--user=1000",
+    "--cap-drop=ALL",
+    "--read-only",
+    "--security-opt=no-new-privileges",
+    "--network=none",
+    "--memory=32m",
+    "--pids-limit=16",
+    "--ulimit=core=-1",
+];
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn in_a_strict_container_it_limits_cores_and_ends_with_the_childs_status() {
+    let image = Image::new();
+    let container = image.run(&STRICT, "ulimit -Sc; ulimit -Hc; exit 5");
+    assert_eq!(container.exit_status(), "5");
+    assert!(container.log().contains("0\n0\n"), "{}", container.log());
+    // The control: without ostler the limit is what the container has.
+    let control = [&STRICT[..], &["--entrypoint=/busybox"]].concat();
+    let output = docker(&[&["run", "--rm"], &control[..], &[&image.0, "sh", "-c", "ulimit -Sc"]].concat());
+    assert_eq!(text(&output), "unlimited");
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn docker_stop_is_passed_on_and_what_ignores_it_is_killed() {
+    let image = Image::new();
+    let polite = image
+        .run(&STRICT, "trap 'echo asked; exit 6' TERM; echo ready; while :; do /busybox sleep 0.1; done");
+    polite.wait_for_log("ready");
+    text(&docker(&["stop", "-t", "30", &polite.0]));
+    assert_eq!(polite.exit_status(), "6");
+    assert!(polite.log().contains("asked"));
+
+    let options = [&STRICT[..], &["--env=OSTLER_GRACE_PERIOD=200ms"]].concat();
+    let deaf = image.run(&options, "trap '' TERM; echo ready; while :; do /busybox sleep 0.1; done");
+    deaf.wait_for_log("ready");
+    text(&docker(&["stop", "-t", "30", &deaf.0]));
+    assert_eq!(deaf.exit_status(), "137");
+    assert!(deaf.log().contains("grace-expired"), "{}", deaf.log());
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn where_nothing_can_be_forked_it_waits_and_still_stops() {
+    let image = Image::new();
+    let container = image.run(&["--pids-limit=1"], "exit 5");
+    container.wait_for_log("retry_in_s=0.4");
+    assert!(container.log().contains("cannot fork"), "{}", container.log());
+    text(&docker(&["stop", "-t", "30", &container.0]));
+    assert_eq!(container.exit_status(), "143");
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn behind_dockers_own_init_it_is_a_sub_reaper() {
+    let image = Image::new();
+    let container = image.run(&["--init"], "exit 7");
+    assert_eq!(container.exit_status(), "7");
+    assert!(container.log().contains("subreaper"), "{}", container.log());
+}
