@@ -5,6 +5,7 @@ use nix::cmsg_space;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::sockopt::{RcvBuf, RcvBufForce, RxqOvfl};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, MultiHeaders, recvmmsg, setsockopt};
+use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{pipe2, read};
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, UdpSocket};
@@ -60,6 +61,8 @@ impl Counter {
                 fcntl(&read_end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
                 // Smaller is fine too.
                 let _ = fcntl(&read_end, FcntlArg::F_SETPIPE_SZ(PIPE_BUFFER));
+                // gunicorn's workers may have become another user (--user) when they open their logs anew at SIGUSR1.
+                fchmod(&write_end, Mode::from_bits_truncate(0o622))?;
                 let arguments = arguments(source, &write_end.as_raw_fd().to_string());
                 Ok((Self::AccessLog { read_end }, Wiring { arguments, inherited: Some(write_end) }))
             }
@@ -172,6 +175,8 @@ mod tests {
         let (mut counter, wiring) = Counter::open(Source::AccessLog).unwrap();
         let writer = wiring.inherited.unwrap();
         assert!(wiring.arguments.contains(&format!("/proc/self/fd/{}", writer.as_raw_fd())));
+        let mode = nix::sys::stat::fstat(&writer).unwrap().st_mode;
+        assert_eq!(mode & 0o777, 0o622, "a worker that has become another user opens it too");
         assert_eq!(counter.take(), Ok(0));
         nix::unistd::write(&writer, b"one\ntwo\nthr").unwrap();
         assert_eq!(counter.take(), Ok(2));
