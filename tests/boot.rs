@@ -131,6 +131,20 @@ fn core_is_0_soft_and_hard_and_every_limit_can_be_set() {
 }
 
 #[test]
+fn a_limit_above_the_hard_one_without_the_privilege_is_told() {
+    let mut namespace =
+        Setup::new("setpriv", ["--bounding-set=-sys_resource", OSTLER, "--", "echo", "started"])
+            .env("OSTLER_ULIMIT_NOFILE", "99999999")
+            .run();
+    assert_eq!((namespace.end(), namespace.out().as_str()), (1, ""));
+    let err = namespace.err();
+    assert!(
+        err.contains("needs CAP_SYS_RESOURCE; write ") && err.contains("--ulimit nofile=99999999"),
+        "{err}"
+    );
+}
+
+#[test]
 fn where_a_pipe_takes_core_dumps_the_limit_is_1() {
     // core_pattern is the machine's; in the namespace another file is laid over it.
     for (pattern, limit, told) in [("core", "0", 0), ("|/bin/collect %p", "1", 1)] {

@@ -81,10 +81,10 @@ fn exit_statuses_are_tinis() {
 }
 
 /// Runs the orphan maker under `init` and returns how many zombies were left.
-fn orphans(init: &[&str], patience: &str) -> (Namespace, String) {
+fn orphans(init: &[&str], total: &str, patience: &str) -> (Namespace, String) {
     let script = fixture("orphans.py");
     let (program, rest) = init.split_first().unwrap();
-    let arguments = [rest, &["python3", script.to_str().unwrap(), patience]].concat();
+    let arguments = [rest, &["python3", script.to_str().unwrap(), total, patience]].concat();
     let namespace = Setup::new(program, arguments).env("OSTLER_LOG_LEVEL", "debug").run();
     let zombies = namespace.out();
     (namespace, zombies)
@@ -92,14 +92,14 @@ fn orphans(init: &[&str], patience: &str) -> (Namespace, String) {
 
 #[test]
 fn twenty_thousand_orphans_are_reaped() {
-    let (namespace, zombies) = orphans(&[OSTLER, "--"], "30");
+    let (namespace, zombies) = orphans(&[OSTLER, "--"], "20000", "30");
     assert_eq!(zombies, "zombies 0\n");
     assert_eq!(namespace.events("orphan-reaped").len(), 20_000);
 }
 
 #[test]
 fn control_without_an_init_orphans_stay() {
-    let (_, zombies) = orphans(&["sh", "-c", "python3 \"$@\"; exit", "sh"], "0.2");
+    let (_, zombies) = orphans(&["sh", "-c", "python3 \"$@\"; exit", "sh"], "1000", "0.2");
     assert_ne!(zombies, "zombies 0\n");
 }
 
@@ -241,6 +241,51 @@ fn control_tini_hangs_on_its_log() {
     assert!(!namespace.ended());
     assert!(!namespace.folder.read("got").contains("got 15"));
     drop(reader);
+}
+
+/// How many zombies are left of 2,000 orphans, each worth a line of a log that nobody reads.
+fn zombies_with_a_stuck_log(init: &str, flag: &str, patience: &str) -> String {
+    let script = fixture("orphans.py");
+    let (reader, writer) = std::io::pipe().unwrap();
+    let shell = "exec python3 \"$0\" 2000 \"$1\" >got 2>&1";
+    let command = [flag, "-w", "--", "sh", "-c", shell, script.to_str().unwrap(), patience];
+    let namespace = Setup::new(init, command).output(&writer).start();
+    let told = || namespace.folder.read("got");
+    eventually("the zombies are counted", || told().starts_with("zombies"));
+    drop(reader);
+    told()
+}
+
+#[test]
+fn a_log_that_nobody_reads_leaves_no_zombie() {
+    assert_eq!(zombies_with_a_stuck_log(OSTLER, "-v", "30"), "zombies 0\n");
+}
+
+#[test]
+fn control_tini_hangs_on_its_log_and_zombies_stay() {
+    assert_ne!(zombies_with_a_stuck_log(tini(), "-vvv", "1"), "zombies 0\n");
+}
+
+/// How often the init of a sleeping child has slept and woken in three seconds.
+fn wake_ups(init: &str) -> u64 {
+    let mut namespace = Setup::new(init, ["--", "sh", "-c", "echo ready; exec sleep 60"]).start();
+    namespace.wait_for_out("ready");
+    let status = format!("/proc/{}/status", namespace.init());
+    let switches = || {
+        let status = std::fs::read_to_string(&status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.unwrap().trim().parse::<u64>().unwrap()
+    };
+    sleep(Duration::from_millis(500));
+    let before = switches();
+    sleep(Duration::from_secs(3));
+    switches() - before
+}
+
+#[test]
+fn idle_means_asleep() {
+    assert_eq!(wake_ups(OSTLER), 0);
+    assert!(wake_ups(tini()) >= 2, "the control: tini wakes once a second");
 }
 
 #[test]
