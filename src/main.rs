@@ -1,7 +1,9 @@
 //! The command: signals first, then arguments; all else is the library's.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 use ostler::cli::{HELP, Invocation, parse};
 use ostler::system::Signals;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 const VERSION: &str = concat!("ostler version ", env!("CARGO_PKG_VERSION"), "\n");
@@ -21,9 +23,10 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            for line in format!("{error:#}").lines() {
-                eprintln!("ostler: {line}");
-            }
+            let lines: String =
+                format!("{error:#}").lines().map(|line| format!("ostler: {line}\n")).collect();
+            // Nobody may be there to read it; the status tells too.
+            let _ = io::stderr().write_all(lines.as_bytes());
             ExitCode::FAILURE
         }
     }

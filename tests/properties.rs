@@ -199,6 +199,7 @@ enum Nonsense {
     SpawnFailed(Whose, SpawnCause),
     Exited(Whose, Outcome),
     GroupGone(Whose),
+    KillRefused(Whose),
     Served(Whose, u64),
     Orphan(i32, ExitStatus),
     Tick,
@@ -218,6 +219,7 @@ fn nonsense() -> impl Strategy<Value = (Duration, Nonsense)> {
         2 => (whose(), cause()).prop_map(|(whose, cause)| Nonsense::SpawnFailed(whose, cause)),
         5 => (whose(), outcome).prop_map(|(whose, outcome)| Nonsense::Exited(whose, outcome)),
         16 => whose().prop_map(Nonsense::GroupGone),
+        2 => whose().prop_map(Nonsense::KillRefused),
         20 => (whose(), count()).prop_map(|(whose, count)| Nonsense::Served(whose, count)),
         1 => (any::<i32>(), status()).prop_map(|(pid, status)| Nonsense::Orphan(pid, status)),
         12 => Just(Nonsense::Tick),
@@ -240,6 +242,7 @@ fn play_nonsense(policy: &Policy, seed: u64, story: Vec<(Duration, Nonsense)>) -
             }
             Nonsense::Exited(whose, outcome) => Event::Exited { id: whose.among(current), outcome },
             Nonsense::GroupGone(whose) => Event::GroupGone { id: whose.among(current) },
+            Nonsense::KillRefused(whose) => Event::KillRefused { id: whose.among(current) },
             Nonsense::Served(whose, count) => Event::RequestsServed { id: whose.among(current), count },
             Nonsense::Orphan(pid, status) => Event::OrphanReaped { pid: Pid(pid), status },
             Nonsense::Tick => Event::Tick,

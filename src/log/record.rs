@@ -82,8 +82,12 @@ impl Record {
             Notice::SignalForwarded { signal } => {
                 Self::new(Level::Debug, "signal-forwarded", "sent on").with("signal", name(*signal))
             }
+            Notice::SignalRefused { id } => {
+                let message = "signals do not reach the child, which is another user's, so it is not recycled; give ostler CAP_KILL";
+                Self::new(Level::Error, "signal-refused", message).with("generation", id.0)
+            }
             Notice::SignalDropped { signal } => {
-                Self::new(Level::Info, "signal-dropped", "no child is there to take it")
+                Self::new(Level::Info, "signal-dropped", "no leader is there to take it")
                     .with("signal", name(*signal))
             }
             Notice::OrphanReaped { pid, status } => Self::new(orphans, "orphan-reaped", describe(*status))

@@ -59,22 +59,31 @@ impl Sink {
                 }
             }
         };
-        without_sigpipe(write).map(drop)
+        without_signals(write).map(drop)
     }
 }
 
-/// A closed log pipe answers a write with SIGPIPE to the writer. ostler forwards every signal it gets; this one is its
-/// own doing and must not reach the child, so it is held back and taken off again.
-fn without_sigpipe<T>(write: impl FnOnce() -> nix::Result<T>) -> nix::Result<T> {
-    let mut sigpipe = SigSet::empty();
-    sigpipe.add(Signal::SIGPIPE);
-    sigpipe.thread_block()?;
+/// A write may be answered with a signal to the writer: SIGPIPE for a closed pipe, SIGXFSZ for a file that has reached
+/// RLIMIT_FSIZE, SIGTTOU for a terminal that wants no output from the background. ostler forwards every signal it gets;
+/// these are its own doing and must not reach the child, so they are held back and taken off again.
+fn without_signals<T>(write: impl FnOnce() -> nix::Result<T>) -> nix::Result<T> {
+    let own = [Signal::SIGPIPE, Signal::SIGXFSZ, Signal::SIGTTOU].into_iter().collect::<SigSet>();
+    own.thread_block()?;
     let written = write();
-    // Not every EPIPE comes with a signal (FUSE), and sigwait(3) would wait for one: raising it once more changes
-    // nothing where it is pending already.
-    if matches!(written, Err(Errno::EPIPE)) && raise(Signal::SIGPIPE).is_ok() {
-        let _ = sigpipe.wait();
+    match written {
+        Err(Errno::EPIPE) => take_off(Signal::SIGPIPE),
+        Err(Errno::EFBIG) => take_off(Signal::SIGXFSZ),
+        // Blocked, SIGTTOU is not sent at all.
+        Ok(_) | Err(_) => {}
     }
-    sigpipe.thread_unblock()?;
+    own.thread_unblock()?;
     written
+}
+
+/// Not every such error comes with its signal, and sigwait(3) would wait for one: raising it once more changes nothing
+/// where it is pending already.
+fn take_off(signal: Signal) {
+    if raise(signal).is_ok() {
+        let _ = [signal].into_iter().collect::<SigSet>().wait();
+    }
 }

@@ -46,6 +46,9 @@ impl Budget {
 }
 
 impl Limits {
+    /// Nothing is ever spent.
+    pub const NONE: Self = Self { requests: None };
+
     /// The first budget that is spent, if one is.
     #[must_use]
     pub fn spent(&self, usage: &Usage) -> Option<RecycleReason> {

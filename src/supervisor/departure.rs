@@ -78,14 +78,10 @@ impl Departure {
         State::Departing(departure)
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        match (self.force, &self.leader, self.then) {
-            (Force::At(time), _, _) => Some(time),
-            // A leader that hangs may still hold what the next generation needs, and has to be reaped.
-            (Force::Sent(_), Leader::Alive, Then::Replace) => None,
-            (Force::Sent(time), Leader::Reaped(_), _) | (Force::Sent(time), _, Then::Exit) => {
-                Some(time + KILL_WAIT)
-            }
+    pub(super) fn deadline(&self) -> Instant {
+        match self.force {
+            Force::At(time) => time,
+            Force::Sent(time) => time + KILL_WAIT,
         }
     }
 
@@ -105,14 +101,22 @@ impl Departure {
             (Event::GroupGone { id: gone }, Leader::Reaped(outcome)) if gone == id => {
                 return self.conclude(outcome, turn);
             }
-            (Event::Tick, _) if self.deadline().is_some_and(|deadline| turn.now >= deadline) => {
-                return self.force(turn);
+            (Event::KillRefused { id: refused }, leader) if refused == id => {
+                let still_serves =
+                    matches!((leader, self.force, self.then), (Leader::Alive, Force::At(_), Then::Replace));
+                self.generation.refused(turn);
+                if still_serves {
+                    self.generation.keep();
+                    return State::Serving(self.generation);
+                }
             }
+            (Event::Tick, _) if turn.now >= self.deadline() => return self.force(turn),
             (
                 Event::Spawned { .. }
                 | Event::SpawnFailed { .. }
                 | Event::Exited { .. }
                 | Event::GroupGone { .. }
+                | Event::KillRefused { .. }
                 | Event::OrphanReaped { .. }
                 | Event::Tick,
                 _,
@@ -130,8 +134,14 @@ impl Departure {
             turn.log(Notice::Stopping { signal, grace });
             self.then = Then::Exit;
         }
+        let id = self.generation.id;
         match self.leader {
-            Leader::Alive => turn.forward(self.generation.id, signal),
+            Leader::Alive => turn.forward(id, signal),
+            // There is nobody left who would pass it on.
+            Leader::Reaped(_) if ends(signal) => {
+                turn.log(Notice::SignalForwarded { signal });
+                turn.kill_group(id, signal);
+            }
             Leader::Reaped(_) => turn.log(Notice::SignalDropped { signal }),
         }
     }
@@ -158,6 +168,10 @@ impl Departure {
         match (self.force, &self.leader) {
             (Force::At(_), _) => {
                 turn.log(Notice::GraceExpired { id });
+                if let Leader::Alive = self.leader {
+                    // It may have left its group.
+                    turn.kill_leader(id, Signal::KILL);
+                }
                 turn.kill_group(id, Signal::KILL);
                 self.force = Force::Sent(turn.now);
                 State::Departing(self)
@@ -166,6 +180,7 @@ impl Departure {
                 turn.log(Notice::GroupLeft { id });
                 self.conclude(outcome, turn)
             }
+            // What it holds cannot be had, and it cannot be reaped: the end of the container is what is left.
             (Force::Sent(_), Leader::Alive) => {
                 turn.log(Notice::GroupLeft { id });
                 turn.exit(Signal::KILL.exit_code())

@@ -152,6 +152,11 @@ pub enum Event {
         /// Which generation.
         id: GenerationId,
     },
+    /// A signal that was ordered could not be sent: the child is another user's, and ostler has no `CAP_KILL`.
+    KillRefused {
+        /// To which generation.
+        id: GenerationId,
+    },
     /// A process that was no leader had been re-parented to ostler, died and was reaped.
     OrphanReaped {
         /// Which process.

@@ -89,7 +89,7 @@ impl Supervisor {
             State::Serving(generation) => {
                 generation.spent().map(|_| generation.started + self.policy.min_age)
             }
-            State::Departing(departure) => departure.deadline(),
+            State::Departing(departure) => Some(departure.deadline()),
             State::Spawning { .. } | State::Ended => None,
         }
     }
@@ -127,6 +127,7 @@ fn while_waiting(
         | Event::SpawnFailed { .. }
         | Event::Exited { .. }
         | Event::GroupGone { .. }
+        | Event::KillRefused { .. }
         | Event::OrphanReaped { .. }
         | Event::RequestsServed { .. }
         | Event::Tick => State::Waiting { id, until, failures },
@@ -136,9 +137,7 @@ fn while_waiting(
 fn while_spawning(id: GenerationId, failures: u32, event: Event, turn: &mut Turn<'_>) -> State {
     match event {
         Event::Spawned { id: spawned, pid } if spawned == id => {
-            let limits = turn.policy.budget.draw(turn.random);
-            let generation =
-                Generation { id, pid, started: turn.now, limits, usage: Usage::default(), failures };
+            let generation = Generation::new(id, pid, failures, turn);
             turn.log(generation.started());
             State::Serving(generation)
         }
@@ -153,6 +152,7 @@ fn while_spawning(id: GenerationId, failures: u32, event: Event, turn: &mut Turn
         | Event::SpawnFailed { .. }
         | Event::Exited { .. }
         | Event::GroupGone { .. }
+        | Event::KillRefused { .. }
         | Event::OrphanReaped { .. }
         | Event::RequestsServed { .. }
         | Event::Tick => State::Spawning { id, failures },
@@ -166,7 +166,14 @@ fn while_serving(mut generation: Generation, event: Event, turn: &mut Turn<'_>) 
             turn.log(Notice::Stopping { signal: Signal::TERM, grace });
             return Departure::told(generation, Then::Exit, turn);
         }
-        Event::Signal(signal) => turn.forward(generation.id, signal),
+        Event::Signal(signal) => {
+            turn.forward(generation.id, signal);
+            if ends(signal) {
+                // It may take its time to end, and must not be found to have spent its budget meanwhile.
+                generation.keep();
+            }
+        }
+        Event::KillRefused { id } if id == generation.id => generation.refused(turn),
         Event::RequestsServed { id, count } => generation.count(id, count),
         Event::Exited { id, outcome } if id == generation.id => {
             return Departure::by_itself(generation, outcome, turn);
@@ -184,6 +191,7 @@ fn while_serving(mut generation: Generation, event: Event, turn: &mut Turn<'_>) 
         | Event::SpawnFailed { .. }
         | Event::Exited { .. }
         | Event::GroupGone { .. }
+        | Event::KillRefused { .. }
         | Event::OrphanReaped { .. } => {}
     }
     State::Serving(generation)

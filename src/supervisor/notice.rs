@@ -70,7 +70,7 @@ pub enum Notice {
         /// Which generation.
         id: GenerationId,
     },
-    /// Even SIGKILL has not ended a generation's processes; ostler goes on without them.
+    /// Even SIGKILL has not ended a generation's processes; ostler goes on without them, or ends.
     GroupLeft {
         /// Which generation.
         id: GenerationId,
@@ -79,6 +79,11 @@ pub enum Notice {
     SignalForwarded {
         /// Which.
         signal: Signal,
+    },
+    /// Signals do not reach a generation: it is another user's. Told once for each.
+    SignalRefused {
+        /// Which generation.
+        id: GenerationId,
     },
     /// A signal came while there was nobody to send it to.
     SignalDropped {

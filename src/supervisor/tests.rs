@@ -117,17 +117,18 @@ fn the_outgoing_generation_goes_before_the_next_one_comes() {
     let end = "[1 Recycled with 0: 5 in 32s], TERM to group 1, CONT to group 1, reap 1";
     let killed_end = "[1 Recycled with 137: 5 in 56s], KILL to group 1, reap 1";
     let kill = "[grace of 1 over], KILL to group 1";
+    let kill_all = "[grace of 1 over], KILL to leader 1, KILL to group 1";
     let stop = "[TERM stops all in 23s], [TERM forwarded], TERM to leader 1";
     let interrupt = "[INT stops all in 23s], [INT forwarded], INT to leader 1";
     let too_late = "[TERM stops all in 0ns], [TERM forwarded], TERM to leader 1";
-    let stop_rest = "[TERM stops all in 22s], [TERM dropped]";
+    let stop_rest = "[TERM stops all in 22s], [TERM forwarded], TERM to group 1";
     let later = "recycling 1 until 55s";
     table(
         recycling,
         &[
             (32_000, exited(1, 0), end, later),
             (54_999, TICK, "", later),
-            (55_000, TICK, kill, "recycling 1"),
+            (55_000, TICK, kill_all, "recycling 1 until 60s"),
             (32_000, Event::Signal(HUP), "[HUP forwarded], HUP to leader 1", later),
             (32_000, TERM, stop, "stopping 1 until 55s"),
             (32_000, Event::Signal(Signal::INT), interrupt, "stopping 1 until 55s"),
@@ -148,8 +149,9 @@ fn the_outgoing_generation_goes_before_the_next_one_comes() {
         recycling_killed,
         &[
             (56_000, killed(1), killed_end, "recycling 1 until 60s"),
-            // A leader that hangs in the kernel holds the next generation up, for as long as it hangs.
-            (999_000, TICK, "", "recycling 1"),
+            // A leader that hangs in the kernel cannot be replaced here: the orchestrator has to see it.
+            (59_999, TICK, "", "recycling 1 until 60s"),
+            (60_000, TICK, "[group of 1 left], exit 137", "ended"),
             (57_000, TERM, too_late, "stopping 1 until 60s"),
         ],
     );
@@ -173,6 +175,36 @@ fn a_stop_while_recycling_starts_nothing_any_more() {
     assert_eq!(story.step(33_000, gone(1)), "exit 0");
     let mut story = recycling_reaped().after(32_500, TERM);
     assert_eq!(story.step(33_000, gone(1)), "exit 0");
+}
+
+#[test]
+fn what_was_asked_to_end_is_not_recycled() {
+    for signal in [Signal::INT, Signal::QUIT] {
+        let story = spent().after(20_000, Event::Signal(signal)).after(25_000, served(1, 9));
+        assert_eq!(story.after(60_000, TICK).state(), "serving 1", "it may take its time to end");
+    }
+}
+
+#[test]
+fn signals_that_do_not_arrive_are_told_once_and_stop_no_server() {
+    table(
+        serving,
+        &[(1_000, refused(1), "[1 refuses signals]", "serving 1"), (1_000, refused(2), "", "serving 1")],
+    );
+    table(
+        recycling,
+        &[
+            (31_000, refused(1), "[1 refuses signals]", "serving 1"),
+            (31_000, refused(2), "", "recycling 1 until 55s"),
+        ],
+    );
+    let mut story = recycling().after(31_000, refused(1)).after(31_000, served(1, 99));
+    assert_eq!(story.step(99_000, TICK), "", "it cannot be recycled");
+    assert_eq!(story.step(99_000, refused(1)), "", "told already");
+    let mut story = stopping().after(41_000, refused(1));
+    assert_eq!(story.step(65_000, TICK), "[grace of 1 over], KILL to leader 1, KILL to group 1");
+    assert_eq!(story.step(65_000, refused(1)), "");
+    assert_eq!(story.step(70_000, TICK), "[group of 1 left], exit 137");
 }
 
 #[test]
@@ -200,12 +232,13 @@ fn stopping_ends_with_the_leaders_status_or_with_137() {
     let end = "[1 Stopped with 3: 0 in 41s], TERM to group 1, CONT to group 1, reap 1";
     let killed_end = "[1 Stopped with 137: 0 in 66s], KILL to group 1, reap 1";
     let kill = "[grace of 1 over], KILL to group 1";
+    let kill_all = "[grace of 1 over], KILL to leader 1, KILL to group 1";
     table(
         stopping,
         &[
             (41_000, exited(1, 3), end, "stopping 1 until 65s"),
             (64_999, TICK, "", "stopping 1 until 65s"),
-            (65_000, TICK, kill, "stopping 1 until 70s"),
+            (65_000, TICK, kill_all, "stopping 1 until 70s"),
             (41_000, TERM, "[TERM forwarded], TERM to leader 1", "stopping 1 until 65s"),
             (41_000, Event::Signal(HUP), "[HUP forwarded], HUP to leader 1", "stopping 1 until 65s"),
         ],
@@ -216,7 +249,8 @@ fn stopping_ends_with_the_leaders_status_or_with_137() {
         &[
             (42_000, gone(1), "exit 3", "ended"),
             (65_000, TICK, kill, "stopping 1 until 70s"),
-            (42_000, TERM, "[TERM dropped]", "stopping 1 until 65s"),
+            (42_000, TERM, "[TERM forwarded], TERM to group 1", "stopping 1 until 65s"),
+            (42_000, Event::Signal(HUP), "[HUP dropped]", "stopping 1 until 65s"),
         ],
     );
     ignores(stopping_reaped, &[TICK, spawned(2), exited(1, 1), gone(2), served(1, 9)]);
@@ -247,7 +281,7 @@ fn a_child_that_ends_by_itself_takes_ostler_with_it() {
         &[
             (40_000, gone(1), "exit 3", "ended"),
             (65_000, TICK, "[grace of 1 over], KILL to group 1", "stopping 1 until 70s"),
-            (41_000, TERM, "[TERM dropped]", "stopping 1 until 65s"),
+            (41_000, TERM, "[TERM forwarded], TERM to group 1", "stopping 1 until 65s"),
         ],
     );
     let mut story = by_itself().after(65_000, TICK);

@@ -37,6 +37,10 @@ impl Turn<'_> {
         self.orders.push(Action::Kill { target: Target::Group(id), signal });
     }
 
+    pub(super) fn kill_leader(&mut self, id: GenerationId, signal: Signal) {
+        self.orders.push(Action::Kill { target: Target::Leader(id), signal });
+    }
+
     pub(super) fn reap(&mut self, id: GenerationId) {
         self.orders.push(Action::Reap(id));
     }

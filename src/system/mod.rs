@@ -103,6 +103,11 @@ enum Listening {
 /// So long that it is cheap, so short that an ordinary receive buffer (256 datagrams) lasts for 17,000 requests a second.
 const COLLECT: Duration = Duration::from_millis(5);
 
+/// Reaped at most in one wake-up.
+const REAPS: usize = 1000;
+/// Enough to empty the receive buffer of a source.
+const ROUNDS: usize = 64;
+
 impl System {
     /// An edge that will start `program`.
     #[must_use]
@@ -217,13 +222,19 @@ impl System {
 
     /// Reaps whoever is dead, but for leaders: they are told, and stay until they are ordered to be reaped.
     fn reap(&mut self, events: &mut Vec<Event>) {
-        self.reaping = Reaping::Done;
-        while let Some((pid, status)) = reap::peek() {
+        // Whoever forks without end does not keep ostler from its signals.
+        self.reaping = Reaping::Due;
+        for _ in 0..REAPS {
+            let Some((pid, status)) = reap::peek() else {
+                self.reaping = Reaping::Done;
+                break;
+            };
             let leader = |process: &&mut Process| process.pid == pid && process.leader != Leader::Reaped;
             if let Some(process) = self.processes.iter_mut().find(leader) {
                 // Its pid comes first until it is reaped, so the others have to wait for that.
+                self.reaping = Reaping::Done;
                 process.leader = Leader::Zombie;
-                process.count(events);
+                process.count_the_last(events);
                 let outcome = match self.recipe.failure(&process.report) {
                     Some(error) => Outcome::NeverRan(error),
                     None => Outcome::Ended(status),
@@ -256,6 +267,17 @@ impl System {
 }
 
 impl Process {
+    /// As `count`, until its source is empty: a full buffer of datagrams takes several rounds.
+    fn count_the_last(&mut self, events: &mut Vec<Event>) {
+        for _ in 0..ROUNDS {
+            let told = events.len();
+            self.count(events);
+            if events.len() == told {
+                return;
+            }
+        }
+    }
+
     /// Takes what its source holds; closes a source from which nothing will come any more.
     fn count(&mut self, events: &mut Vec<Event>) {
         match self.counter.as_mut().map(Counter::take) {

@@ -117,9 +117,7 @@ impl Judge {
     /// Nothing will happen any more and no time is waited for: is this a state to stay in?
     pub(crate) fn at_rest(&self) -> Verdict {
         prop_assert_eq!(self.stopping, None, "stopped, and never ended");
-        // Its SIGKILL did nothing: the leader hangs in the kernel, and the next generation must not start beside it.
-        let hangs = self.stage == Stage::Alive && self.killed.is_some() && self.fate != Fate::Exit;
-        prop_assert!(self.serves() || hangs, "nobody serves, and nothing is waited for: {:?}", self.stage);
+        prop_assert!(self.serves(), "nobody serves, and nothing is waited for: {:?}", self.stage);
         Ok(())
     }
 
@@ -161,11 +159,20 @@ impl Judge {
             (Stage::Alive, Event::RequestsServed { id, count }) if *id == self.id => {
                 self.used = self.used.saturating_add(*count);
             }
+            // It never heard that it was to stop, so it serves on, and is not asked again.
+            (Stage::Alive, Event::KillRefused { id })
+                if *id == self.id && self.fate == Fate::Replace && self.killed.is_none() =>
+            {
+                (self.told, self.fate, self.limit) = (None, Fate::Exit, None);
+            }
             (_, Event::Signal(signal)) => {
                 let serving = self.stage == Stage::Alive && self.told.is_none();
                 // A server that serves may have its own opinion of SIGINT and SIGQUIT.
                 if *signal == Signal::TERM || (ends(*signal) && !serving) {
                     self.stopping = self.stopping.or(Some(now));
+                } else if ends(*signal) {
+                    // But it is not recycled any more.
+                    self.limit = None;
                 }
             }
             _ => {}
@@ -193,13 +200,16 @@ impl Judge {
         };
         let forwarded = *event == Event::Signal(signal) && target == recipient;
         let recycled = self.fate == Fate::Replace && self.told.is_none();
-        let kill = signal == Signal::KILL && target == Target::Group(self.id) && self.grace_is_over(now);
+        let kill = signal == Signal::KILL && self.grace_is_over(now);
         let group = target == Target::Group(self.id);
+        // What is left of a group hears of the end from ostler itself.
+        let asked = group && ends(signal) && *event == Event::Signal(signal);
+        let leader = target == Target::Leader(self.id);
         let allowed = match self.stage {
-            Stage::Alive if kill => true,
+            Stage::Alive if kill => group || leader,
             Stage::Alive => forwarded || (recycled && signal == Signal::TERM && target == recipient),
             Stage::Dead | Stage::Told => group && (kill || matches!(signal, Signal::TERM | Signal::CONT)),
-            Stage::Reaped => kill,
+            Stage::Reaped => group && (kill || asked),
             Stage::Nobody | Stage::Ordered | Stage::Gone => false,
         };
         prop_assert!(allowed, "{signal:?} to {target:?} while {:?}, on {event:?}", self.stage);
@@ -258,7 +268,9 @@ impl Judge {
             }
             (stage, _, _) => return Err(TestCaseError::fail(format!("end while {stage:?}, on {event:?}"))),
         };
-        prop_assert!(self.stopping.is_some() || self.fate == Fate::Exit, "ended without a reason");
+        // A leader that even SIGKILL does not end cannot be replaced.
+        let hangs = self.stage == Stage::Alive && self.given_up(now);
+        prop_assert!(hangs || self.stopping.is_some() || self.fate == Fate::Exit, "ended without a reason");
         prop_assert_eq!(code, expected, "exit status");
         self.exit = Some(code);
         Ok(())

@@ -85,6 +85,7 @@ fn words(notice: &Notice) -> String {
         Notice::GraceExpired { id } => format!("grace of {id} over"),
         Notice::GroupLeft { id } => format!("group of {id} left"),
         Notice::SignalForwarded { signal } => format!("{} forwarded", name(*signal)),
+        Notice::SignalRefused { id } => format!("{id} refuses signals"),
         Notice::SignalDropped { signal } => format!("{} dropped", name(*signal)),
         Notice::OrphanReaped { pid, .. } => format!("orphan {}", pid.0),
     }
@@ -131,6 +132,10 @@ pub(super) fn never_ran(id: u32, cause: SpawnCause) -> Event {
 
 pub(super) fn gone(id: u32) -> Event {
     Event::GroupGone { id: GenerationId(id) }
+}
+
+pub(super) fn refused(id: u32) -> Event {
+    Event::KillRefused { id: GenerationId(id) }
 }
 
 pub(super) fn served(id: u32, count: u64) -> Event {
