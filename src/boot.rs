@@ -6,7 +6,8 @@ use crate::count::gunicorn::{FileText, Plan, plan};
 use crate::log::{Log, Record};
 use crate::supervisor::Supervisor;
 use crate::system::{self, CorePattern, GUNICORN_CMD_ARGS, Program, SetLimit, Signals, System};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
+use nix::fcntl::OFlag;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::resource::Resource;
 use std::ffi::{CString, OsString};
@@ -14,6 +15,7 @@ use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
 /// A config file longer than this is not read to its end.
@@ -42,6 +44,7 @@ pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<Os
             (Ok(limits), Ok(held)) => (limits, held),
             (limits, held) => return Err(all([limits.err(), held.err()].into_iter().flatten().flatten())),
         };
+    hand_over_is_possible(&limits, config.listen.len())?;
     let mut log = Log::new(config.logging);
     log.write(
         &Record::new(Level::Info, "boot", concat!("ostler ", env!("CARGO_PKG_VERSION")))
@@ -50,8 +53,9 @@ pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<Os
     tell_of_core(&mut log, &config, &limits, pattern);
     tell_of_sockets(&mut log, &config.listen);
     become_reaper(&mut log);
-    let plan = config.policy.budget.requests.map(|_| plan_of(&config, &command, &environment));
-    if let Some(plan) = &plan {
+    let mut plan = config.policy.budget.requests.map(|_| plan_of(&config, &command, &environment));
+    if let Some(plan) = &mut plan {
+        leave_out_what_cannot_be_opened(plan);
         tell_of_counting(&mut log, plan);
     }
 
@@ -114,6 +118,17 @@ pub fn print(page: &[u8]) -> Result<u8> {
     Ok(0)
 }
 
+/// The child opens the held sockets at 3, 4, ..., under the limit that it is given.
+fn hand_over_is_possible(limits: &[SetLimit], sockets: usize) -> Result<()> {
+    let needed = sockets as u64 + 3;
+    let soft =
+        limits.iter().find(|(resource, ..)| *resource == Resource::RLIMIT_NOFILE).map(|(_, soft, _)| *soft);
+    if sockets > 0 && soft.is_some_and(|soft| soft < needed) {
+        bail!("OSTLER_ULIMIT_NOFILE: too few for the sockets of OSTLER_LISTEN; write {needed} at least");
+    }
+    Ok(())
+}
+
 /// Several errors as one, a line each.
 fn all(lines: impl IntoIterator<Item = String>) -> anyhow::Error {
     anyhow!(lines.into_iter().collect::<Vec<_>>().join("\n"))
@@ -131,6 +146,7 @@ fn describe(pattern: CorePattern) -> &'static str {
     match pattern {
         CorePattern::File => "file name: a limit of 0 stops core files",
         CorePattern::Pipe => "pipe: only a limit of 1 stops core dumps",
+        CorePattern::Socket => "socket: no limit stops core dumps",
         CorePattern::Unknown => "secret (no /proc): a limit of 1 stops files and pipes",
     }
 }
@@ -139,35 +155,43 @@ fn plan_of(config: &Config, command: &[OsString], environment: &[(OsString, OsSt
     let argv: Vec<_> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let variable = environment.iter().find(|(name, _)| name == GUNICORN_CMD_ARGS);
     let variable = variable.map(|(_, value)| value.to_string_lossy()).unwrap_or_default();
-    plan(config.count, &argv, &variable, |path| {
-        let read = |file: File| io::read_to_string(file.take(CONFIG_FILE));
-        match File::open(path).and_then(read) {
-            Ok(text) => FileText::Text(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => FileText::Absent,
-            Err(_) => FileText::Unreadable,
-        }
+    plan(config.count, &argv, &variable, |path| match read_file(path) {
+        Ok(text) => FileText::Text(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => FileText::Absent,
+        Err(_) => FileText::Unreadable,
     })
 }
 
+/// Reads a plain file. Anything else is left to who it is for: a FIFO may never open, and what is read from it is gone.
+fn read_file(path: &str) -> io::Result<String> {
+    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    io::read_to_string(file.take(CONFIG_FILE))
+}
+
 fn tell_of_core(log: &mut Log, config: &Config, limits: &[SetLimit], pattern: CorePattern) {
-    let asked = config
-        .limits
-        .iter()
-        .any(|limit| matches!(limit, (Resource::RLIMIT_CORE, Limit::Set { soft: 0, .. })));
+    let none = (Resource::RLIMIT_CORE, Limit::Set { soft: 0, hard: 0 });
     let soft =
         limits.iter().find(|(resource, ..)| *resource == Resource::RLIMIT_CORE).map(|(_, soft, _)| *soft);
-    let record = match (asked, soft) {
-        (true, Some(1)) => {
-            Record::new(Level::Info, "core-limit", "1 instead of 0, which would not stop a dump here")
+    if !config.limits.contains(&none) {
+        return;
+    }
+    let (level, message) = match (pattern, soft) {
+        (CorePattern::Pipe | CorePattern::Unknown, Some(1)) => {
+            (Level::Info, "1 instead of 0, which would not stop a dump to a pipe")
         }
-        (true, Some(0)) if pattern == CorePattern::Pipe => Record::new(
-            Level::Warn,
-            "core-limit",
-            "core dumps are not stopped: the hard limit is 0, which a pipe ignores; start the container with --ulimit core=1",
-        ),
-        (true | false, _) => return,
+        (CorePattern::Pipe, _) => {
+            let message = "core dumps are not stopped: a pipe ignores the hard limit of 0; start the container with --ulimit core=1";
+            (Level::Warn, message)
+        }
+        (CorePattern::Socket, _) => {
+            (Level::Warn, "core dumps are not stopped: no limit does that for a socket")
+        }
+        (CorePattern::File | CorePattern::Unknown, _) => return,
     };
-    log.write(&record.with("core_pattern", describe(pattern)));
+    log.write(&Record::new(level, "core-limit", message).with("core_pattern", describe(pattern)));
 }
 
 fn tell_of_sockets(log: &mut Log, addresses: &[Address]) {
@@ -192,6 +216,15 @@ fn become_reaper(log: &mut Log) {
         }
     };
     log.write(&record);
+}
+
+/// A server that is not counted is better than none.
+fn leave_out_what_cannot_be_opened(plan: &mut Plan) {
+    if let Some(Err(error)) = plan.source.map(system::try_source) {
+        plan.warning =
+            Some(format!("{} cannot be opened here: {error}; requests are not counted", name(plan.source)));
+        plan.source = None;
+    }
 }
 
 fn tell_of_counting(log: &mut Log, plan: &Plan) {

@@ -23,10 +23,10 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let lines: String =
-                format!("{error:#}").lines().map(|line| format!("ostler: {line}\n")).collect();
             // Nobody may be there to read it; the status tells too.
-            let _ = io::stderr().write_all(lines.as_bytes());
+            for line in format!("{error:#}").lines() {
+                let _ = writeln!(io::stderr(), "ostler: {line}");
+            }
             ExitCode::FAILURE
         }
     }

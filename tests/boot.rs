@@ -3,9 +3,11 @@
 
 mod support;
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -48,6 +50,7 @@ fn every_bad_value_is_one_line_that_says_what_to_write() {
         ),
         ("OSTLER_LISTEN", "203.0.113.1:80", "write an address of this machine"),
         ("OSTLER_LISTEN", "unix:/nonexistent/a.sock", "write a path in a folder that is there"),
+        ("OSTLER_GRACE_PERIOD", "5M", "write a duration, such as 250ms, 30s, 5m or 24h"),
         ("OSTLER_MAX_REQUEST", "1", "there is no such variable; the nearest is OSTLER_MAX_REQUESTS"),
         ("OSTLER_ULIMIT_FILES", "1", "there is no such variable; the nearest is OSTLER_ULIMIT_"),
     ];
@@ -64,6 +67,37 @@ fn all_that_is_wrong_is_told_at_once() {
     assert_eq!(err.lines().count(), 3, "{err}");
     let err = refused(&[("OSTLER_LISTEN", "203.0.113.1:1"), ("OSTLER_ULIMIT_NOFILE", "99999999999")], &CHILD);
     assert_eq!(err.lines().count(), 2, "{err}");
+}
+
+#[test]
+fn an_error_that_nobody_can_read_is_still_status_1() {
+    let script = "exec \"$0\" --nonsense 2>/dev/full";
+    assert_eq!(Setup::new("sh", ["-c", script, OSTLER]).run().end(), 1);
+}
+
+#[test]
+fn a_script_whose_interpreter_is_missing_is_told_as_that() {
+    let folder = Folder::new();
+    let script = folder.path("app");
+    fs::write(&script, "#!/nonexistent/python\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    for (program, path) in [(script.to_str().unwrap(), "/bin"), ("app", folder.0.to_str().unwrap())] {
+        let mut namespace = Setup::ostler([program]).env("PATH", format!("{path}:/usr/bin:/bin")).run();
+        assert_eq!(namespace.end(), 127);
+        assert!(
+            namespace.err().contains("or the interpreter that its first line names"),
+            "{}",
+            namespace.err()
+        );
+    }
+}
+
+#[test]
+fn a_config_file_that_is_a_fifo_is_left_to_gunicorn() {
+    let script = "mkfifo conf && exec \"$0\" --check -- gunicorn -c conf";
+    let mut namespace = Setup::new("sh", ["-c", script, OSTLER]).env("OSTLER_MAX_REQUESTS", "5").run();
+    assert_eq!(namespace.end(), 0);
+    assert!(namespace.out().contains("count    access-log"), "{}", namespace.out());
 }
 
 #[test]
@@ -203,6 +237,25 @@ fn ipv4_and_ipv6_share_a_port() {
     assert_eq!(namespace.out().matches(" listening").count(), 2, "{}", namespace.err());
 }
 
+/// Connections until the backlog is full.
+fn fill(path: &std::path::Path) -> Vec<OwnedFd> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let address = UnixAddr::new(path).unwrap();
+    let connection = || {
+        let one = socket(AddressFamily::Unix, SockType::Stream, flags, None).unwrap();
+        connect(one.as_raw_fd(), &address).is_ok().then_some(one)
+    };
+    let waiting: Vec<_> = std::iter::from_fn(connection).take(10_000).collect();
+    assert!(waiting.len() < 10_000, "the backlog is not full");
+    waiting
+}
+
+#[test]
+fn held_sockets_that_do_not_fit_the_limit_are_told() {
+    let err = refused(&[("OSTLER_ULIMIT_NOFILE", "3"), ("OSTLER_LISTEN", "unix:a,unix:b")], &CHILD);
+    assert!(err.contains("OSTLER_ULIMIT_NOFILE: too few for the sockets of OSTLER_LISTEN; write 5"), "{err}");
+}
+
 #[test]
 fn a_unix_socket_of_a_dead_process_is_replaced_a_live_one_is_not() {
     let folder = Folder::new();
@@ -211,7 +264,10 @@ fn a_unix_socket_of_a_dead_process_is_replaced_a_live_one_is_not() {
     let live = UnixListener::bind(&path).unwrap();
     let err = refused(&[("OSTLER_LISTEN", &address)], &CHILD);
     assert!(err.contains("Address already in use"), "{err}");
-    drop(live);
+    // One that is too busy to answer is live too: a connection to it would wait.
+    let waiting = fill(&path);
+    refused(&[("OSTLER_LISTEN", &address)], &CHILD);
+    drop((live, waiting));
     let mut namespace = Setup::ostler(["echo", "started"]).env("OSTLER_LISTEN", &address).run();
     assert_eq!((namespace.end(), namespace.out().as_str()), (0, "started\n"));
     // A file that is no socket is nobody's leftover.

@@ -34,7 +34,9 @@ impl Image {
         let busybox = Path::new("/bin/busybox");
         assert!(busybox.exists(), "busybox is missing: apt-get install busybox-static (tests/setup does it)");
         fs::copy(busybox, folder.join("busybox")).unwrap();
-        let dockerfile = "FROM scratch\nCOPY ostler busybox /\nENTRYPOINT [\"/ostler\", \"--\"]\n";
+        fs::copy(busybox, folder.join("sh")).unwrap();
+        fs::write(folder.join("passwd"), "app:x:1000:1000::/:/sh\n").unwrap();
+        let dockerfile = "FROM scratch\nCOPY ostler busybox sh /\nCOPY passwd /etc/\nENTRYPOINT [\"/ostler\", \"--\"]\n";
         fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
         text(&docker(&["build", "-q", "-t", &name, folder.to_str().unwrap()]));
         fs::remove_dir_all(&folder).unwrap();
@@ -43,7 +45,7 @@ impl Image {
 
     /// A container that runs a shell script under ostler; removed with it.
     fn run(&self, options: &[&str], script: &str) -> Container {
-        let command = [&["run", "-d"], options, &[&self.0, "/busybox", "sh", "-c", script]].concat();
+        let command = [&["run", "-d"], options, &[&self.0, "/sh", "-c", script]].concat();
         Container(text(&docker(&command)))
     }
 }
@@ -134,6 +136,22 @@ fn where_nothing_can_be_forked_it_waits_and_still_stops() {
     assert!(container.log().contains("cannot fork"), "{}", container.log());
     text(&docker(&["stop", "-t", "30", &container.0]));
     assert_eq!(container.exit_status(), "143");
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn a_child_of_another_user_that_cannot_be_signalled_is_told_of() {
+    let image = Image::new();
+    let options = ["--cap-drop=KILL", "--env=OSTLER_GRACE_PERIOD=200ms"];
+    let script = "exec /busybox start-stop-daemon -S -c app -x /sh -- \
+                  -c 'echo ready; while :; do /busybox sleep 0.1; done'";
+    let container = image.run(&options, script);
+    container.wait_for_log("ready");
+    text(&docker(&["stop", "-t", "30", &container.0]));
+    // It cannot be killed either; the end of PID 1 does it.
+    assert_eq!(container.exit_status(), "137");
+    assert_eq!(container.log().matches("signal-refused").count(), 1, "{}", container.log());
+    assert!(container.log().contains("give ostler CAP_KILL"));
 }
 
 #[test]

@@ -123,6 +123,45 @@ fn control_tini_waits_for_it_for_ever() {
     assert!(!namespace.ended());
 }
 
+/// A leader that leaves its group (for ostler's own, of which it knows the number) and ignores SIGTERM.
+const LEAVES: &str = "import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.setpgid(0, 1)
+print('ready', flush=True)
+while True: time.sleep(1)";
+
+#[test]
+fn a_leader_that_has_left_its_group_is_killed_too() {
+    // setsid makes ostler the leader of group 1.
+    let mut namespace = Setup::new("setsid", [OSTLER, "--", "python3", "-c", LEAVES])
+        .env("OSTLER_GRACE_PERIOD", "300ms")
+        .start();
+    namespace.wait_for_out("ready");
+    namespace.signal(15);
+    assert_eq!(namespace.end(), 128 + 9);
+    assert!(namespace.events("group-left").is_empty(), "{}", namespace.err());
+}
+
+/// The leader's group has one more member, whose parent is in another session and reaps it: ostler gets no SIGCHLD.
+const REAPED_ELSEWHERE: &str = "import os, signal, time
+if os.fork() == 0:
+    if os.fork() == 0:
+        time.sleep(60)
+    os.setsid()
+    print('ready', flush=True)
+    os.wait()
+    time.sleep(60)
+time.sleep(1)
+os._exit(3)";
+
+#[test]
+fn a_group_whose_last_member_is_reaped_by_another_is_seen_to_be_gone() {
+    let mut namespace = Setup::ostler(["python3", "-c", REAPED_ELSEWHERE]).run();
+    assert_eq!(namespace.end(), 3);
+    assert!(namespace.out().contains("ready"));
+    assert!(namespace.events("grace-expired").is_empty(), "{}", namespace.err());
+}
+
 /// A leader that dies while another process of its group works on, which says so when it is asked to stop.
 const SURVIVOR: &str = "trap 'echo asked; exit' TERM; echo ready; while :; do sleep 0.05; done";
 

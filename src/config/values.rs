@@ -27,13 +27,15 @@ pub(super) fn requests(value: &str) -> Result<Option<u64>, String> {
 /// A duration: `250ms`, `30s`, `5m`, `24h`, `1h 30m`; a bare number is seconds.
 pub(super) fn duration(value: &str) -> Result<Duration, String> {
     let duration = match value.parse() {
-        Ok(seconds) => Ok(Duration::from_secs(seconds)),
-        Err(_) => humantime::parse_duration(value),
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        // To humantime 5M is five months.
+        Err(_) if value.contains(char::is_uppercase) => None,
+        Err(_) => humantime::parse_duration(value).ok(),
     };
     match duration {
-        Ok(duration) if duration <= LONGEST => Ok(duration),
-        Ok(_) => Err("that is over 10 years; write 365d at most".into()),
-        Err(_) => Err("write a duration, such as 250ms, 30s, 5m or 24h".into()),
+        Some(duration) if duration <= LONGEST => Ok(duration),
+        Some(_) => Err("that is over 10 years; write 365d at most".into()),
+        None => Err("write a duration, such as 250ms, 30s, 5m or 24h".into()),
     }
 }
 
@@ -86,7 +88,7 @@ mod tests {
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "-1", "5x", "1.5", "soon", "99999999999999999999", "99999999999999d", "11y"] {
+        for text in ["", "-1", "5x", "1.5", "soon", "5M", "99999999999999999999", "99999999999999d", "11y"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -1,7 +1,7 @@
 //! Which source a gunicorn command calls for, and what of the user's stands against it.
 //!
 //! Read as gunicorn reads it: config file < `GUNICORN_CMD_ARGS` < command line, the last of a duplicate wins. The config
-//! file is Python; only plain assignments at the start of a line are seen.
+//! file is Python: a plain `name = "value"` is understood, and of everything else that names a setting only that it does.
 
 use super::Source;
 use std::fmt;
@@ -59,12 +59,18 @@ const ACCESS_LOG: Setting = Setting { short: None, long: "--access-logfile", nam
 const LOG_CONFIG: Setting = Setting { short: None, long: "--log-config", name: "logconfig" };
 const LOG_CONFIG_DICT: Setting = Setting { short: None, long: "--log-config-dict", name: "logconfig_dict" };
 const LOG_CONFIG_JSON: Setting = Setting { short: None, long: "--log-config-json", name: "logconfig_json" };
+/// It writes access-log lines too, in the one format there is.
+const LOG_SYSLOG: Setting = Setting { short: None, long: "--log-syslog", name: "syslog" };
 
 /// The worker classes that send statsd metrics themselves.
-const SEND_STATSD: [&str; 6] = ["sync", "gthread", "gevent", "eventlet", "tornado", "gaiohttp"];
+const SEND_STATSD: [&str; 4] = ["sync", "gthread", "gevent", "eventlet"];
+
+/// The worker class that logs no access, and so tells of no request in any way.
+const SILENT: &str = "tornado";
 
 /// Servers whose requests cannot be counted by gunicorn's means.
-const OTHER_SERVERS: [&str; 6] = ["uvicorn", "hypercorn", "daphne", "granian", "waitress-serve", "uwsgi"];
+const OTHER_SERVERS: [&str; 8] =
+    ["uvicorn", "hypercorn", "daphne", "granian", "waitress-serve", "uwsgi", "flask", "nginx"];
 
 /// What is known of a gunicorn before it runs.
 struct Settings {
@@ -78,6 +84,14 @@ enum ConfigFile {
     Read(String),
     /// There is one, but what it says cannot be known (a Python module, a script's own arguments, no permission).
     Opaque,
+}
+
+/// What a setting says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Value {
+    Text(String),
+    /// Something, but only Python knows what.
+    Unclear,
 }
 
 /// What a look for a config file found.
@@ -131,8 +145,7 @@ fn plan_auto(settings: &Settings) -> Plan {
 
 /// The command is not gunicorn itself: another server, or a script that may run gunicorn.
 fn plan_for_another(choice: Choice, words: &[String]) -> Plan {
-    let name = words.first().map_or("", |word| program(word));
-    if OTHER_SERVERS.contains(&name) {
+    if let Some(name) = words.iter().map(|word| program(word)).find(|name| OTHER_SERVERS.contains(name)) {
         return Plan {
             source: None,
             because: format!("{name} is not gunicorn"),
@@ -147,7 +160,10 @@ fn plan_for_another(choice: Choice, words: &[String]) -> Plan {
         }
         Choice::Auto => Plan {
             source: Some(Source::AccessLog),
-            because: format!("{name} may run a gunicorn of any worker class"),
+            because: format!(
+                "{} may run a gunicorn of any worker class",
+                words.first().map_or("", |word| program(word))
+            ),
             warning: None,
         },
     }
@@ -157,8 +173,9 @@ impl Settings {
     fn find_config_file(&self, read: impl Fn(&str) -> FileText) -> ConfigFile {
         let given = self.get(&CONFIG).map(|(value, _)| value);
         let path = match &given {
-            Some(value) if value.starts_with("python:") => return ConfigFile::Opaque,
-            Some(value) => value.strip_prefix("file:").unwrap_or(value),
+            Some(Value::Unclear) => return ConfigFile::Opaque,
+            Some(Value::Text(value)) if value.starts_with("python:") => return ConfigFile::Opaque,
+            Some(Value::Text(value)) => value.strip_prefix("file:").unwrap_or(value),
             None => "gunicorn.conf.py",
         };
         match read(path) {
@@ -170,31 +187,36 @@ impl Settings {
     }
 
     /// The value that gunicorn will use, and where it stands.
-    fn get(&self, setting: &Setting) -> Option<(String, Origin)> {
+    fn get(&self, setting: &Setting) -> Option<(Value, Origin)> {
         let from_file = || match &self.config_file {
             ConfigFile::Read(text) => assigned(text, setting.name),
             ConfigFile::Absent | ConfigFile::Opaque => None,
         };
-        last_flag(&self.command_line, setting)
+        let flag = |words| last_flag(words, setting).map(Value::Text);
+        flag(&self.command_line)
             .map(|value| (value, Origin::CommandLine))
-            .or_else(|| last_flag(&self.variable, setting).map(|value| (value, Origin::Variable)))
+            .or_else(|| flag(&self.variable).map(|value| (value, Origin::Variable)))
             .or_else(|| from_file().map(|value| (value, Origin::ConfigFile)))
     }
 
     /// For people: the worker class in words.
     fn worker(&self) -> String {
-        let class = self.get(&WORKER_CLASS).map_or_else(|| "sync".into(), |(class, _)| class);
-        format!("worker class {class}")
+        match self.get(&WORKER_CLASS) {
+            Some((Value::Text(class), _)) => format!("worker class {class}"),
+            Some((Value::Unclear, _)) | None => "worker class sync".into(),
+        }
     }
 
     /// Why statsd would not count, and what to write instead.
     fn against_statsd(&self) -> Option<String> {
         match (self.get(&WORKER_CLASS), &self.config_file) {
-            (Some((class, _)), _) if !SEND_STATSD.contains(&class.as_str()) => {
+            (Some((Value::Text(class), _)), _) if !SEND_STATSD.contains(&class.as_str()) => {
                 return Some(format!("worker class {class} sends no statsd metrics of its requests"));
             }
-            (None, ConfigFile::Opaque) => {
-                return Some("the worker class stands in a config file that ostler cannot read".into());
+            (Some((Value::Unclear, _)), _) | (None, ConfigFile::Opaque) => {
+                return Some(
+                    "the worker class may stand in the config file, which ostler cannot read".into(),
+                );
             }
             (Some(_) | None, ConfigFile::Absent | ConfigFile::Read(_) | ConfigFile::Opaque) => {}
         }
@@ -203,7 +225,12 @@ impl Settings {
 
     /// Why the access log would not count, and what to write instead.
     fn against_access_log(&self) -> Option<String> {
-        [&ACCESS_LOG, &LOG_CONFIG, &LOG_CONFIG_DICT, &LOG_CONFIG_JSON]
+        if let Some((Value::Text(class), _)) = self.get(&WORKER_CLASS)
+            && class == SILENT
+        {
+            return Some(format!("worker class {class} tells of no request: unset OSTLER_MAX_REQUESTS"));
+        }
+        [&ACCESS_LOG, &LOG_CONFIG, &LOG_CONFIG_DICT, &LOG_CONFIG_JSON, &LOG_SYSLOG]
             .into_iter()
             .find_map(|setting| self.taken(setting))
     }
@@ -228,15 +255,17 @@ fn program(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)
 }
 
-/// The value of the last `--long VALUE`, `--long=VALUE`, `-s VALUE` or `-sVALUE`.
+/// The value of the last `--long VALUE`, `--long=VALUE`, `-s VALUE` or `-sVALUE`. As argparse does, a long flag may be cut
+/// short; where that is ambiguous, gunicorn does not start.
 fn last_flag(words: &[String], setting: &Setting) -> Option<String> {
     let mut found = None;
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        if word == setting.long || Some(word.as_str()) == setting.short {
-            found = words.next().cloned();
-        } else if let Some(value) = word.strip_prefix(setting.long).and_then(|rest| rest.strip_prefix('=')) {
-            found = Some(value.to_owned());
+        let (flag, value) =
+            word.split_once('=').map_or((word.as_str(), None), |(flag, value)| (flag, Some(value)));
+        let is_long = flag.len() > 2 && flag.starts_with("--") && setting.long.starts_with(flag);
+        if is_long || Some(flag) == setting.short {
+            found = value.map(str::to_owned).or_else(|| words.next().cloned());
         } else if let Some(value) = setting.short.and_then(|short| word.strip_prefix(short)) {
             found = Some(value.to_owned());
         }
@@ -244,14 +273,38 @@ fn last_flag(words: &[String], setting: &Setting) -> Option<String> {
     found
 }
 
-/// What the last plain `name = value` of a Python file says; `None` if it says None, or nothing.
-fn assigned(text: &str, name: &str) -> Option<String> {
-    let value = text
-        .lines()
-        .filter_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='))
-        .rfind(|value| !value.starts_with('='))?;
-    let value = value.split('#').next().unwrap_or(value).trim().trim_matches(['"', '\'']);
-    (value != "None" && !value.is_empty()).then(|| value.to_owned())
+/// What a Python file says of a setting: `None` if nothing, or None.
+fn assigned(text: &str, name: &str) -> Option<Value> {
+    let mut found = None;
+    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
+        let plain = line.strip_prefix(name).and_then(|rest| rest.trim_start().strip_prefix('='));
+        match plain.filter(|value| !value.starts_with('=')) {
+            Some(value) => found = literal(value),
+            None if mentions(line, name) => return Some(Value::Unclear),
+            None => {}
+        }
+    }
+    // Only the worker class is asked after in every file; that the others are imported from elsewhere is rarer still.
+    if found.is_none() && name == WORKER_CLASS.name && text.contains("import *") {
+        return Some(Value::Unclear);
+    }
+    found
+}
+
+/// A string literal, or what only Python understands; `None` is Python's.
+fn literal(value: &str) -> Option<Value> {
+    let value = value.split('#').next().unwrap_or(value).trim();
+    let quoted = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+    match quoted {
+        Some(text) => Some(Value::Text(text.to_owned())),
+        None if value == "None" => None,
+        None => Some(Value::Unclear),
+    }
+}
+
+/// Does a line hold this name as a word of its own?
+fn mentions(line: &str, name: &str) -> bool {
+    line.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == name)
 }
 
 #[cfg(test)]
@@ -283,6 +336,11 @@ mod tests {
             (&["gunicorn", "app:app", "--statsd-host", "10.0.0.1:8125"], ACCESS_LOG),
             (&["gunicorn", "app:app", "--logger-class", "my.Logger"], ACCESS_LOG),
             (&["gunicorn", "app:app", "-c", "python:conf"], ACCESS_LOG),
+            (&["gunicorn", "app:app", "--worker-cl", "asgi"], ACCESS_LOG),
+            (&["gunicorn", "app:app", "--log-syslog", "-k", "asgi"], None),
+            (&["gunicorn", "app:app", "-k", "tornado"], None),
+            (&["python", "-m", "uvicorn", "app:app"], None),
+            (&["sh", "-c", "exec uvicorn app:app"], None),
             (&["/start.sh"], ACCESS_LOG),
             (&["gunicorn", "app:app", "-k", "asgi", "--access-logfile", "-"], None),
             (&["gunicorn", "app:app", "-k", "asgi", "--log-config", "log.ini"], None),
@@ -307,7 +365,14 @@ mod tests {
             ("", text("statsd_host = 'localhost:8125'\n"), ACCESS_LOG),
             ("", text("statsd_host = None\n"), STATSD),
             ("", text("# statsd_host = 'x'\n"), STATSD),
-            ("", text("if worker_class == 'asgi': pass\nworker_class == 'asgi'\n"), STATSD),
+            ("", text("if x:\n    worker_class = 'asgi'\n"), ACCESS_LOG),
+            ("", text("worker_class: str = 'asgi'\n"), ACCESS_LOG),
+            ("", text("workers = 1; worker_class = 'asgi'\n"), ACCESS_LOG),
+            ("", text("worker_class = os.environ.get('CLASS', 'sync')\n"), ACCESS_LOG),
+            ("", text("from base import *\n"), ACCESS_LOG),
+            ("", text("from base import *\nworker_class = 'gevent'\n"), STATSD),
+            ("", text("statsd_host = os.environ['STATSD']\n"), ACCESS_LOG),
+            ("-k asgi", text("if x:\n    accesslog = '-'\n"), None),
             ("-k sync", text("worker_class = 'asgi'\n"), STATSD),
             ("", FileText::Unreadable, ACCESS_LOG),
         ] {

@@ -1,4 +1,4 @@
-//! Where a generation's requests are heard: its own UDP socket on loopback, or its own pipe. Neither makes a worker wait.
+//! Where a generation's requests are heard: its own UDP socket on loopback, or its own pipe, which is always drained.
 
 use crate::count::{Losses, Source, count_lines, requests};
 use nix::cmsg_space;
@@ -11,7 +11,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// Room for some 85,000 datagrams, so that ostler may be stopped for a while and lose none.
+/// Room for some 20,000 datagrams (measured), so that ostler may be stopped for a while and lose none.
 const RECEIVE_BUFFER: usize = 8 << 20;
 /// As much as an ordinary user may ask for (pipe(7), /proc/sys/fs/pipe-max-size).
 const PIPE_BUFFER: i32 = 1 << 20;
@@ -44,11 +44,11 @@ impl Counter {
         match source {
             Source::Statsd => {
                 let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-                setsockopt(&socket, RxqOvfl, &1)?;
+                // These make the count better and are no reason to have none (a sandbox may refuse them).
+                let _ = setsockopt(&socket, RxqOvfl, &1);
                 // With CAP_NET_ADMIN beyond net.core.rmem_max, without it up to there.
-                if setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER).is_err() {
-                    setsockopt(&socket, RcvBuf, &RECEIVE_BUFFER)?;
-                }
+                let _ = setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER)
+                    .or_else(|_| setsockopt(&socket, RcvBuf, &RECEIVE_BUFFER));
                 let arguments = arguments(source, &socket.local_addr()?.to_string());
                 Ok((
                     Self::Statsd { socket, losses: Losses::default() },
@@ -61,8 +61,8 @@ impl Counter {
                 fcntl(&read_end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
                 // Smaller is fine too.
                 let _ = fcntl(&read_end, FcntlArg::F_SETPIPE_SZ(PIPE_BUFFER));
-                // gunicorn's workers may have become another user (--user) when they open their logs anew at SIGUSR1.
-                fchmod(&write_end, Mode::from_bits_truncate(0o622))?;
+                // gunicorn opens it by name, and may have become another user by then (gosu; --user and SIGUSR1).
+                let _ = fchmod(&write_end, Mode::from_bits_truncate(0o622));
                 let arguments = arguments(source, &write_end.as_raw_fd().to_string());
                 Ok((Self::AccessLog { read_end }, Wiring { arguments, inherited: Some(write_end) }))
             }

@@ -4,14 +4,15 @@ use crate::config::Address;
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::{Ipv6V6Only, ReuseAddr};
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, listen, setsockopt, socket,
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, connect, listen, setsockopt,
+    socket,
 };
+use nix::sys::stat::{Mode, umask};
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 /// The first descriptor that a socket is handed over as (`sd_listen_fds(3)`, `SD_LISTEN_FDS_START`).
@@ -81,13 +82,16 @@ fn open_tcp(address: SocketAddr, all: &[Address]) -> nix::Result<OwnedFd> {
 fn open_unix(path: &Path) -> nix::Result<OwnedFd> {
     let socket = stream(AddressFamily::Unix)?;
     let address = UnixAddr::new(path)?;
-    match bind(socket.as_raw_fd(), &address) {
-        Err(Errno::EADDRINUSE) if is_left_behind(path) => {
-            fs::remove_file(path).map_err(|error| errno_of(&error))?;
-            bind(socket.as_raw_fd(), &address)?;
-        }
-        bound => bound?,
-    }
+    // As gunicorn's own sockets: who may connect is the folder's matter.
+    let umask = umask(Mode::empty());
+    let bound = match bind(socket.as_raw_fd(), &address) {
+        Err(Errno::EADDRINUSE) if is_left_behind(path, &address) => fs::remove_file(path)
+            .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+            .and_then(|()| bind(socket.as_raw_fd(), &address)),
+        bound => bound,
+    };
+    nix::sys::stat::umask(umask);
+    bound?;
     listen(&socket, Backlog::MAXCONN)?;
     Ok(socket)
 }
@@ -97,14 +101,13 @@ fn stream(family: AddressFamily) -> nix::Result<OwnedFd> {
 }
 
 /// Is it the socket of a dead process? That refuses connections, as a plain file does, which is nobody's leftover; a
-/// live one must not be taken away.
-fn is_left_behind(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
-        && UnixStream::connect(path).is_err_and(|error| errno_of(&error) == Errno::ECONNREFUSED)
-}
-
-fn errno_of(error: &io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(0))
+/// live one must not be taken away, and may be too busy to answer.
+fn is_left_behind(path: &Path, address: &UnixAddr) -> bool {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let asked = socket(AddressFamily::Unix, SockType::Stream, flags, None)
+        .and_then(|probe| connect(probe.as_raw_fd(), address));
+    is_socket && asked == Err(Errno::ECONNREFUSED)
 }
 
 fn cure(address: &Address, errno: Errno) -> &'static str {

@@ -21,12 +21,21 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signals::To;
 use spawn::{Extras, Recipe, Report};
 use std::ffi::{CString, OsString};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
 /// The variable through which gunicorn takes arguments (its documentation, "Configuration Overview").
 pub const GUNICORN_CMD_ARGS: &str = "GUNICORN_CMD_ARGS";
+
+/// Can this source be opened here at all?
+///
+/// # Errors
+/// Why not.
+pub fn try_source(source: Source) -> io::Result<()> {
+    Counter::open(source).map(drop)
+}
 
 /// What counting adds to `GUNICORN_CMD_ARGS`, with a letter where the number stands that is known at the start only.
 #[must_use]
@@ -103,6 +112,9 @@ enum Listening {
 /// So long that it is cheap, so short that an ordinary receive buffer (256 datagrams) lasts for 17,000 requests a second.
 const COLLECT: Duration = Duration::from_millis(5);
 
+/// A group's last member may be reaped by a parent of its own, of which nobody tells ostler: so a group whose leader is
+/// dead is asked after.
+const LINGER: Duration = Duration::from_millis(100);
 /// Reaped at most in one wake-up.
 const REAPS: usize = 1000;
 /// Enough to empty the receive buffer of a source.
@@ -144,6 +156,7 @@ impl System {
         if self.reaping == Reaping::Due {
             self.reap(&mut events);
         }
+        self.forget_the_gone(&mut events);
         events.push(Event::Tick);
         events
     }
@@ -167,7 +180,10 @@ impl System {
                 let counters = self.processes.iter().filter_map(|process| process.counter.as_ref());
                 fds.extend(counters.map(|counter| PollFd::new(counter.as_fd(), PollFlags::POLLIN)));
             }
-            Listening::Collecting => timeout = Some(timeout.unwrap_or(COLLECT).min(COLLECT)),
+            Listening::Collecting => timeout = Some(sooner(timeout, COLLECT)),
+        }
+        if self.processes.iter().any(|process| process.leader == Leader::Reaped) {
+            timeout = Some(sooner(timeout, LINGER));
         }
         let timeout = match (self.reaping, timeout) {
             (Reaping::Due, _) => PollTimeout::ZERO,
@@ -216,6 +232,7 @@ impl System {
         };
         match (signals::send(to, Some(signal)), process.leader) {
             (Err(Errno::ESRCH), Leader::Reaped) => Some(self.forget(id)),
+            (Err(Errno::EPERM), _) => Some(Event::KillRefused { id }),
             (Ok(()) | Err(_), Leader::Alive | Leader::Zombie | Leader::Reaped) => None,
         }
     }
@@ -245,6 +262,9 @@ impl System {
             reap::reap(pid);
             events.push(Event::OrphanReaped { pid, status });
         }
+    }
+
+    fn forget_the_gone(&mut self, events: &mut Vec<Event>) {
         let gone: Vec<_> =
             self.processes.iter().filter(|process| process.is_gone()).map(|process| process.id).collect();
         events.extend(gone.into_iter().map(|id| self.forget(id)));
@@ -291,6 +311,10 @@ impl Process {
     fn is_gone(&self) -> bool {
         self.leader == Leader::Reaped && signals::send(To::Group(self.pid.0), None) == Err(Errno::ESRCH)
     }
+}
+
+fn sooner(timeout: Option<Duration>, most: Duration) -> Duration {
+    timeout.unwrap_or(most).min(most)
 }
 
 /// `NAME=value` for exec: the environment that ostler got, with what counting and held sockets add.

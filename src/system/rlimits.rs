@@ -13,8 +13,10 @@ use std::fs;
 pub enum CorePattern {
     /// It writes a file.
     File,
-    /// It feeds a program, or a socket: a limit of 0 does not stop that, 1 does.
+    /// It feeds a program: a limit of 0 does not stop that, 1 does.
     Pipe,
+    /// It feeds a socket (Linux 6.16): no limit stops that.
+    Socket,
     /// /proc does not tell.
     Unknown,
 }
@@ -24,7 +26,8 @@ impl CorePattern {
     #[must_use]
     pub fn read() -> Self {
         fs::read("/proc/sys/kernel/core_pattern").map_or(Self::Unknown, |pattern| match pattern.first() {
-            Some(b'|' | b'@') => Self::Pipe,
+            Some(b'|') => Self::Pipe,
+            Some(b'@') => Self::Socket,
             Some(_) | None => Self::File,
         })
     }
@@ -55,9 +58,14 @@ fn resolve_one(resource: Resource, limit: Limit, pattern: CorePattern) -> Result
         Limit::Max => (current_hard, current_hard),
         Limit::Set { soft, hard } => no_core(resource, pattern, (soft, hard), current_hard),
     };
-    if hard > current_hard {
-        setrlimit(resource, current_soft, hard)
-            .map_err(|errno| refused(name, resource, hard, current_hard, errno))?;
+    if hard > current_hard
+        && let Err(errno) = setrlimit(resource, current_soft, hard)
+    {
+        // Nobody asked for the 1 that was to stop a pipe.
+        if (limit, hard) == (Limit::Set { soft: 0, hard: 0 }, 1) {
+            return Ok(Some((resource, 0, 0)));
+        }
+        return Err(refused(name, resource, hard, current_hard, errno));
     }
     Ok(Some((resource, soft, hard)))
 }

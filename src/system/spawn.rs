@@ -136,10 +136,10 @@ impl Recipe {
         let what = match (step, errno) {
             (Step::Limits, _) => "cannot set its limits".to_owned(),
             (Step::Sockets, _) => "cannot hand over the held sockets".to_owned(),
-            (Step::Exec, Errno::ENOENT) if program.contains('/') => {
-                format!("cannot execute {program} (or the interpreter that its first line names)")
+            (Step::Exec, Errno::ENOENT) => {
+                let place = if program.contains('/') { "" } else { " in PATH" };
+                format!("cannot find {program}{place} (or the interpreter that its first line names)")
             }
-            (Step::Exec, Errno::ENOENT) => format!("cannot find {program} in PATH"),
             (Step::Exec, _) => format!("cannot execute {program}"),
         };
         Some(SpawnError { cause: cause(step, errno).0, message: format!("{what}: {}", errno.desc()) })
