@@ -1,8 +1,9 @@
 //! From arguments and environment to a supervisor, an edge and a log. Straight-line, and the only code that may fail.
 
-use crate::config::{Address, Config, Level, Limit, Overrides};
+use crate::config::{Address, Config, Level, Limit, Overrides, advice};
 use crate::count::Source;
-use crate::count::gunicorn::{FileText, Plan, plan};
+use crate::count::gunicorn::{FileText, Gunicorn};
+use crate::count::plan::{Plan, plan};
 use crate::log::{Log, Record};
 use crate::supervisor::Supervisor;
 use crate::system::{self, CorePattern, GUNICORN_CMD_ARGS, Program, SetLimit, Signals, System};
@@ -53,7 +54,10 @@ pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<Os
     tell_of_core(&mut log, &config, &limits, pattern);
     tell_of_sockets(&mut log, &config.listen);
     become_reaper(&mut log);
-    let mut plan = config.policy.budget.requests.map(|_| plan_of(&config, &command, &environment));
+    let (mut plan, advice) = look_at(&config, &command, &environment);
+    for sentence in advice {
+        log.write(&Record::new(Level::Warn, "advice", sentence));
+    }
     if let Some(plan) = &mut plan {
         leave_out_what_cannot_be_opened(plan);
         tell_of_counting(&mut log, plan);
@@ -90,7 +94,8 @@ pub fn check(overrides: &Overrides, command: &[OsString]) -> Result<u8> {
         writeln!(page, "limit    {resource:?} soft {} hard {}", word(soft), word(hard))?;
     }
     writeln!(page, "core     the kernel's core_pattern is a {}", describe(pattern))?;
-    match config.policy.budget.requests.map(|_| plan_of(&config, command, &environment)) {
+    let (plan, advice) = look_at(&config, command, &environment);
+    match plan {
         None => writeln!(page, "count    nothing: OSTLER_MAX_REQUESTS is off")?,
         Some(Plan { source, because, warning }) => {
             writeln!(page, "count    {}: {because}", name(source))?;
@@ -102,6 +107,9 @@ pub fn check(overrides: &Overrides, command: &[OsString]) -> Result<u8> {
                 writeln!(page, "adds     {GUNICORN_CMD_ARGS}={arguments} in front of what it holds")?;
             }
         }
+    }
+    for sentence in advice {
+        writeln!(page, "warning  {sentence}")?;
     }
     if !config.listen.is_empty() {
         writeln!(page, "adds     LISTEN_FDS={} and LISTEN_PID", config.listen.len())?;
@@ -151,15 +159,22 @@ fn describe(pattern: CorePattern) -> &'static str {
     }
 }
 
-fn plan_of(config: &Config, command: &[OsString], environment: &[(OsString, OsString)]) -> Plan {
+/// Reads the command as far as it can be read: how its requests are counted, if they are to be, and what does not fit.
+fn look_at(
+    config: &Config,
+    command: &[OsString],
+    environment: &[(OsString, OsString)],
+) -> (Option<Plan>, Vec<String>) {
     let argv: Vec<_> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let variable = environment.iter().find(|(name, _)| name == GUNICORN_CMD_ARGS);
     let variable = variable.map(|(_, value)| value.to_string_lossy()).unwrap_or_default();
-    plan(config.count, &argv, &variable, |path| match read_file(path) {
+    let gunicorn = Gunicorn::find(&argv, &variable, |path| match read_file(path) {
         Ok(text) => FileText::Text(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => FileText::Absent,
         Err(_) => FileText::Unreadable,
-    })
+    });
+    let plan = config.policy.budget.requests.map(|_| plan(config.count, &argv, gunicorn.as_ref()));
+    (plan, advice(config, &argv, gunicorn.as_ref()))
 }
 
 /// Reads a plain file. Anything else is left to who it is for: a FIFO may never open, and what is read from it is gone.
@@ -232,6 +247,13 @@ fn tell_of_counting(log: &mut Log, plan: &Plan) {
     if let Some(warning) = &plan.warning {
         log.write(&Record::new(Level::Warn, "count-unsure", warning.clone()).with("source", source));
     } else {
-        log.write(&Record::new(Level::Info, "counting", plan.because.clone()).with("source", source));
+        log.write(
+            &Record::new(
+                Level::Info,
+                "counting",
+                format!("requests are counted by {source}, since {}", plan.because),
+            )
+            .with("source", source),
+        );
     }
 }

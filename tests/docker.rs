@@ -36,7 +36,8 @@ impl Image {
         fs::copy(busybox, folder.join("busybox")).unwrap();
         fs::copy(busybox, folder.join("sh")).unwrap();
         fs::write(folder.join("passwd"), "app:x:1000:1000::/:/sh\n").unwrap();
-        let dockerfile = "FROM scratch\nCOPY ostler busybox sh /\nCOPY passwd /etc/\nENTRYPOINT [\"/ostler\", \"--\"]\n";
+        let dockerfile =
+            "FROM scratch\nCOPY ostler busybox sh /\nCOPY passwd /etc/\nENTRYPOINT [\"/ostler\", \"--\"]\n";
         fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
         text(&docker(&["build", "-q", "-t", &name, folder.to_str().unwrap()]));
         fs::remove_dir_all(&folder).unwrap();

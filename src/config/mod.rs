@@ -1,15 +1,17 @@
 //! The environment in, a `Config` out, or every error at once. Plain data: nothing here touches the system.
 
 mod address;
+mod advice;
 pub mod limits;
 mod reader;
 mod values;
 
 pub use address::Address;
+pub use advice::advice;
 pub use limits::Limit;
 pub use reader::{Origin, Setting};
 
-use crate::count::gunicorn::Choice;
+use crate::count::plan::Choice;
 use crate::supervisor::{Budget, Policy, Recipient};
 use nix::sys::resource::Resource;
 use reader::Reader;
@@ -196,13 +198,15 @@ mod tests {
             ("OSTLER_ULIMIT_NOFILE", "many"),
             ("OSTLER_MAX_REQUEST", "500"),
             ("OSTLER_ULIMIT_NFILE", "1"),
+            ("OSTLER_WORKERS", "4"),
             ("OSTLER_LISTEN", "localhost:80"),
         ])
         .unwrap_err();
-        assert_eq!(errors.len(), 6, "{errors:#?}");
+        assert_eq!(errors.len(), 7, "{errors:#?}");
         for cure in [
             "OSTLER_MAX_REQUESTS=5k: write a whole number of requests, such as 5000, or off",
             "OSTLER_MAX_REQUEST: there is no such variable; the nearest is OSTLER_MAX_REQUESTS",
+            "OSTLER_WORKERS: there is no such variable; ostler --help lists them",
             "OSTLER_ULIMIT_NFILE: there is no such variable; the nearest is OSTLER_ULIMIT_NOFILE",
         ] {
             assert!(errors.iter().any(|error| error == cure), "{cure} in {errors:#?}");

@@ -8,6 +8,15 @@ use std::os::unix::ffi::OsStrExt;
 /// The prefix of every variable.
 const PREFIX: &str = "OSTLER_";
 
+/// From this likeness on, one name may be meant by another.
+const LIKE: f64 = 0.75;
+
+/// How alike two names are behind their common prefix, from 0 to 1.
+fn likeness(known: &str, name: &str) -> f64 {
+    let tail = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
+    strsim::jaro_winkler(&tail(known), &tail(name))
+}
+
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -104,12 +113,13 @@ impl Reader {
     ) -> Result<Vec<Setting>, Vec<String>> {
         let mut errors = self.errors;
         for name in self.unread.keys() {
-            let nearest = known
-                .clone()
-                .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+            let nearest =
+                known.clone().map(|known| (likeness(known, name), known)).max_by(|a, b| a.0.total_cmp(&b.0));
             errors.push(match nearest {
-                Some(nearest) => format!("{name}: there is no such variable; the nearest is {nearest}"),
-                None => format!("{name}: there is no such variable"),
+                Some((likeness, nearest)) if likeness >= LIKE => {
+                    format!("{name}: there is no such variable; the nearest is {nearest}")
+                }
+                Some(_) | None => format!("{name}: there is no such variable; ostler --help lists them"),
             });
         }
         if errors.is_empty() { Ok(self.settings) } else { Err(errors) }

@@ -2,7 +2,7 @@
 
 use super::{Level, LogFormat};
 use crate::count::Source;
-use crate::count::gunicorn::Choice;
+use crate::count::plan::Choice;
 use std::time::Duration;
 
 /// Longer than any container lives, and short enough that adding it to the clock cannot overflow.

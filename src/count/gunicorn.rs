@@ -1,34 +1,39 @@
-//! Which source a gunicorn command calls for, and what of the user's stands against it.
-//!
-//! Read as gunicorn reads it: config file < `GUNICORN_CMD_ARGS` < command line, the last of a duplicate wins. The config
-//! file is Python: a plain `name = "value"` is understood, and of everything else that names a setting only that it does.
+//! What a gunicorn command says, read as gunicorn reads it: config file < `GUNICORN_CMD_ARGS` < command line, the last of a
+//! duplicate wins. The config file is Python: a plain `name = "value"` is understood, and of everything else that names a
+//! setting only that it does.
 
-use super::Source;
 use std::fmt;
 
-/// What the user wants (`OSTLER_COUNT`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// The cheapest source that works for this command.
-    Auto,
-    /// This one.
-    Only(Source),
+/// A gunicorn before it runs.
+#[derive(Debug)]
+pub struct Gunicorn {
+    command_line: Vec<String>,
+    variable: Vec<String>,
+    config_file: ConfigFile,
 }
 
-/// How requests will be counted.
+#[derive(Debug)]
+enum ConfigFile {
+    Absent,
+    Read(String),
+    /// There is one, but what it says cannot be known (a Python module, no permission).
+    Opaque,
+}
+
+/// What a look for a config file found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// Where; `None` if nothing can be counted.
-    pub source: Option<Source>,
-    /// For people: why this source.
-    pub because: String,
-    /// For people: what stands against it, and what to write instead.
-    pub warning: Option<String>,
+pub enum FileText {
+    /// There is no such file.
+    Absent,
+    /// Its text.
+    Text(String),
+    /// It is there, but cannot be read.
+    Unreadable,
 }
 
 /// Where a setting comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
+pub(crate) enum Origin {
     CommandLine,
     Variable,
     ConfigFile,
@@ -44,132 +49,52 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One of gunicorn's settings: its flags, and its name in a config file.
-struct Setting {
-    short: Option<&'static str>,
-    long: &'static str,
-    name: &'static str,
-}
-
-const CONFIG: Setting = Setting { short: Some("-c"), long: "--config", name: "config" };
-const WORKER_CLASS: Setting = Setting { short: Some("-k"), long: "--worker-class", name: "worker_class" };
-const STATSD_HOST: Setting = Setting { short: None, long: "--statsd-host", name: "statsd_host" };
-const LOGGER_CLASS: Setting = Setting { short: None, long: "--logger-class", name: "logger_class" };
-const ACCESS_LOG: Setting = Setting { short: None, long: "--access-logfile", name: "accesslog" };
-const LOG_CONFIG: Setting = Setting { short: None, long: "--log-config", name: "logconfig" };
-const LOG_CONFIG_DICT: Setting = Setting { short: None, long: "--log-config-dict", name: "logconfig_dict" };
-const LOG_CONFIG_JSON: Setting = Setting { short: None, long: "--log-config-json", name: "logconfig_json" };
-/// It writes access-log lines too, in the one format there is.
-const LOG_SYSLOG: Setting = Setting { short: None, long: "--log-syslog", name: "syslog" };
-
-/// The worker classes that send statsd metrics themselves.
-const SEND_STATSD: [&str; 4] = ["sync", "gthread", "gevent", "eventlet"];
-
-/// The worker class that logs no access, and so tells of no request in any way.
-const SILENT: &str = "tornado";
-
-/// Servers whose requests cannot be counted by gunicorn's means.
-const OTHER_SERVERS: [&str; 8] =
-    ["uvicorn", "hypercorn", "daphne", "granian", "waitress-serve", "uwsgi", "flask", "nginx"];
-
-/// What is known of a gunicorn before it runs.
-struct Settings {
-    command_line: Vec<String>,
-    variable: Vec<String>,
-    config_file: ConfigFile,
-}
-
-enum ConfigFile {
-    Absent,
-    Read(String),
-    /// There is one, but what it says cannot be known (a Python module, a script's own arguments, no permission).
-    Opaque,
-}
-
 /// What a setting says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Value {
+pub(crate) enum Value {
     Text(String),
     /// Something, but only Python knows what.
     Unclear,
 }
 
-/// What a look for a config file found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FileText {
-    /// There is no such file.
-    Absent,
-    /// Its text.
-    Text(String),
-    /// It is there, but cannot be read.
-    Unreadable,
+/// One of gunicorn's settings: its flags, and its name in a config file.
+pub(crate) struct Setting {
+    short: Option<&'static str>,
+    pub(crate) long: &'static str,
+    pub(crate) name: &'static str,
 }
 
-/// Decides how the requests of `argv` are counted. `variable` is the user's `GUNICORN_CMD_ARGS`; `read` opens a config
-/// file, relative to the folder that the child will start in.
-pub fn plan(choice: Choice, argv: &[String], variable: &str, read: impl Fn(&str) -> FileText) -> Plan {
-    let words: Vec<String> = argv.iter().flat_map(|word| split(word)).collect();
-    let Some(at) = words.iter().position(|word| program(word) == "gunicorn") else {
-        return plan_for_another(choice, &words);
-    };
-    let command_line: Vec<String> = words.into_iter().skip(at + 1).collect();
-    let mut settings = Settings { command_line, variable: split(variable), config_file: ConfigFile::Absent };
-    settings.config_file = settings.find_config_file(read);
-    match choice {
-        Choice::Auto => plan_auto(&settings),
-        Choice::Only(source) => Plan {
-            source: Some(source),
-            because: "OSTLER_COUNT says so".into(),
-            warning: match source {
-                Source::Statsd => settings.against_statsd(),
-                Source::AccessLog => settings.against_access_log(),
-            },
-        },
-    }
-}
+const CONFIG: Setting = Setting { short: Some("-c"), long: "--config", name: "config" };
+pub(crate) const WORKER_CLASS: Setting =
+    Setting { short: Some("-k"), long: "--worker-class", name: "worker_class" };
+pub(crate) const STATSD_HOST: Setting = Setting { short: None, long: "--statsd-host", name: "statsd_host" };
+pub(crate) const LOGGER_CLASS: Setting =
+    Setting { short: None, long: "--logger-class", name: "logger_class" };
+pub(crate) const ACCESS_LOG: Setting = Setting { short: None, long: "--access-logfile", name: "accesslog" };
+pub(crate) const LOG_CONFIG: Setting = Setting { short: None, long: "--log-config", name: "logconfig" };
+pub(crate) const LOG_CONFIG_DICT: Setting =
+    Setting { short: None, long: "--log-config-dict", name: "logconfig_dict" };
+pub(crate) const LOG_CONFIG_JSON: Setting =
+    Setting { short: None, long: "--log-config-json", name: "logconfig_json" };
+/// It writes access-log lines too, in the one format there is.
+pub(crate) const LOG_SYSLOG: Setting = Setting { short: None, long: "--log-syslog", name: "syslog" };
 
-fn plan_auto(settings: &Settings) -> Plan {
-    let Some(against_statsd) = settings.against_statsd() else {
-        let because = format!("{} sends statsd metrics", settings.worker());
-        return Plan { source: Some(Source::Statsd), because, warning: None };
-    };
-    match settings.against_access_log() {
-        None => Plan { source: Some(Source::AccessLog), because: against_statsd, warning: None },
-        Some(against_access_log) => Plan {
-            source: None,
-            because: "every source is taken".into(),
-            warning: Some(format!("{against_statsd}; {against_access_log}")),
-        },
-    }
-}
+pub(crate) const MAX_REQUESTS: Setting =
+    Setting { short: None, long: "--max-requests", name: "max_requests" };
+pub(crate) const REUSE_PORT: Setting = Setting { short: None, long: "--reuse-port", name: "reuse_port" };
 
-/// The command is not gunicorn itself: another server, or a script that may run gunicorn.
-fn plan_for_another(choice: Choice, words: &[String]) -> Plan {
-    if let Some(name) = words.iter().map(|word| program(word)).find(|name| OTHER_SERVERS.contains(name)) {
-        return Plan {
-            source: None,
-            because: format!("{name} is not gunicorn"),
-            warning: Some(format!(
-                "requests of {name} alone cannot be counted: run it under gunicorn, or unset OSTLER_MAX_REQUESTS"
-            )),
-        };
+impl Gunicorn {
+    /// Finds gunicorn in a command, behind `python -m`, `poetry run`, `sh -c` and others. `variable` is the user's
+    /// `GUNICORN_CMD_ARGS`; `read` opens a config file, relative to the folder that the child will start in.
+    pub fn find(argv: &[String], variable: &str, read: impl Fn(&str) -> FileText) -> Option<Self> {
+        let words = words(argv);
+        let at = words.iter().position(|word| program(word) == "gunicorn")?;
+        let command_line = words.into_iter().skip(at + 1).collect();
+        let mut found = Self { command_line, variable: split(variable), config_file: ConfigFile::Absent };
+        found.config_file = found.find_config_file(read);
+        Some(found)
     }
-    match choice {
-        Choice::Only(source) => {
-            Plan { source: Some(source), because: "OSTLER_COUNT says so".into(), warning: None }
-        }
-        Choice::Auto => Plan {
-            source: Some(Source::AccessLog),
-            because: format!(
-                "{} may run a gunicorn of any worker class",
-                words.first().map_or("", |word| program(word))
-            ),
-            warning: None,
-        },
-    }
-}
 
-impl Settings {
     fn find_config_file(&self, read: impl Fn(&str) -> FileText) -> ConfigFile {
         let given = self.get(&CONFIG).map(|(value, _)| value);
         let path = match &given {
@@ -187,7 +112,7 @@ impl Settings {
     }
 
     /// The value that gunicorn will use, and where it stands.
-    fn get(&self, setting: &Setting) -> Option<(Value, Origin)> {
+    pub(crate) fn get(&self, setting: &Setting) -> Option<(Value, Origin)> {
         let from_file = || match &self.config_file {
             ConfigFile::Read(text) => assigned(text, setting.name),
             ConfigFile::Absent | ConfigFile::Opaque => None,
@@ -199,59 +124,24 @@ impl Settings {
             .or_else(|| from_file().map(|value| (value, Origin::ConfigFile)))
     }
 
-    /// For people: the worker class in words.
-    fn worker(&self) -> String {
-        match self.get(&WORKER_CLASS) {
-            Some((Value::Text(class), _)) => format!("worker class {class}"),
-            Some((Value::Unclear, _)) | None => "worker class sync".into(),
-        }
-    }
-
-    /// Why statsd would not count, and what to write instead.
-    fn against_statsd(&self) -> Option<String> {
-        match (self.get(&WORKER_CLASS), &self.config_file) {
-            (Some((Value::Text(class), _)), _) if !SEND_STATSD.contains(&class.as_str()) => {
-                return Some(format!("worker class {class} sends no statsd metrics of its requests"));
-            }
-            (Some((Value::Unclear, _)), _) | (None, ConfigFile::Opaque) => {
-                return Some(
-                    "the worker class may stand in the config file, which ostler cannot read".into(),
-                );
-            }
-            (Some(_) | None, ConfigFile::Absent | ConfigFile::Read(_) | ConfigFile::Opaque) => {}
-        }
-        [&STATSD_HOST, &LOGGER_CLASS].into_iter().find_map(|setting| self.taken(setting))
-    }
-
-    /// Why the access log would not count, and what to write instead.
-    fn against_access_log(&self) -> Option<String> {
-        if let Some((Value::Text(class), _)) = self.get(&WORKER_CLASS)
-            && class == SILENT
-        {
-            return Some(format!("worker class {class} tells of no request: unset OSTLER_MAX_REQUESTS"));
-        }
-        [&ACCESS_LOG, &LOG_CONFIG, &LOG_CONFIG_DICT, &LOG_CONFIG_JSON, &LOG_SYSLOG]
-            .into_iter()
-            .find_map(|setting| self.taken(setting))
-    }
-
-    fn taken(&self, setting: &Setting) -> Option<String> {
-        let (_, origin) = self.get(setting)?;
-        let (long, name) = (setting.long, setting.name);
-        Some(match origin {
-            Origin::CommandLine | Origin::Variable => format!("{origin} sets {long}: remove it"),
-            Origin::ConfigFile => format!("{origin} sets {name}: remove it"),
-        })
+    /// May there be a config file that sets it all the same?
+    pub(crate) fn is_opaque(&self) -> bool {
+        matches!(self.config_file, ConfigFile::Opaque)
     }
 }
 
-/// The words of one argument: scripts and `sh -c "exec gunicorn ..."` hold whole commands in one.
+/// The words of a command, those of scripts in one argument (`sh -c "exec gunicorn ..."`) among them.
+pub(crate) fn words(argv: &[String]) -> Vec<String> {
+    argv.iter().flat_map(|word| split(word)).collect()
+}
+
+/// One string as a shell splits it.
 fn split(word: &str) -> Vec<String> {
     shlex::split(word).unwrap_or_else(|| word.split_whitespace().map(str::to_owned).collect())
 }
 
 /// The last part of a path.
-fn program(word: &str) -> &str {
+pub(crate) fn program(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)
 }
 
@@ -265,7 +155,8 @@ fn last_flag(words: &[String], setting: &Setting) -> Option<String> {
             word.split_once('=').map_or((word.as_str(), None), |(flag, value)| (flag, Some(value)));
         let is_long = flag.len() > 2 && flag.starts_with("--") && setting.long.starts_with(flag);
         if is_long || Some(flag) == setting.short {
-            found = value.map(str::to_owned).or_else(|| words.next().cloned());
+            // A flag without a value (--reuse-port) may come last.
+            found = Some(value.map(str::to_owned).or_else(|| words.next().cloned()).unwrap_or_default());
         } else if let Some(value) = setting.short.and_then(|short| word.strip_prefix(short)) {
             found = Some(value.to_owned());
         }
@@ -311,84 +202,6 @@ fn mentions(line: &str, name: &str) -> bool {
 mod tests {
     use super::*;
 
-    const STATSD: Option<Source> = Some(Source::Statsd);
-    const ACCESS_LOG: Option<Source> = Some(Source::AccessLog);
-
-    fn plan_of(command: &[&str], variable: &str, config: &FileText) -> Plan {
-        let argv: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
-        plan(Choice::Auto, &argv, variable, |_| config.clone())
-    }
-
-    #[test]
-    fn auto_by_command_line() {
-        for (command, source) in [
-            (&["gunicorn", "app:app"][..], STATSD),
-            (&["gunicorn", "app:app", "-k", "gevent"], STATSD),
-            (&["gunicorn", "app:app", "-kgthread", "--threads", "4"], STATSD),
-            (&["/venv/bin/gunicorn", "app:app", "--worker-class=gthread"], STATSD),
-            (&["python3", "-m", "gunicorn", "app:app"], STATSD),
-            (&["sh", "-c", "exec gunicorn app:app -k sync"], STATSD),
-            (&["gunicorn", "app:app", "-k", "uvicorn.workers.UvicornWorker"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "-k", "uvicorn_worker.UvicornWorker"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "-k", "asgi"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "-k", "sync", "-k", "asgi"], ACCESS_LOG),
-            (&["sh", "-c", "exec gunicorn app:app -k 'asgi'"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "--statsd-host", "10.0.0.1:8125"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "--logger-class", "my.Logger"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "-c", "python:conf"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "--worker-cl", "asgi"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "--log-syslog", "-k", "asgi"], None),
-            (&["gunicorn", "app:app", "-k", "tornado"], None),
-            (&["python", "-m", "uvicorn", "app:app"], None),
-            (&["sh", "-c", "exec uvicorn app:app"], None),
-            (&["/start.sh"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "-k", "asgi", "--access-logfile", "-"], None),
-            (&["gunicorn", "app:app", "-k", "asgi", "--log-config", "log.ini"], None),
-            (&["uvicorn", "app:app"], None),
-        ] {
-            let plan = plan_of(command, "", &FileText::Absent);
-            assert_eq!(plan.source, source, "{command:?}: {plan:?}");
-            assert_eq!(plan.warning.is_some(), source.is_none(), "{command:?}: {plan:?}");
-        }
-    }
-
-    #[test]
-    fn auto_by_variable_and_config_file() {
-        let text = |text: &str| FileText::Text(text.to_owned());
-        for (variable, config, source) in [
-            ("-k asgi", FileText::Absent, ACCESS_LOG),
-            ("--statsd-host=h:1", FileText::Absent, ACCESS_LOG),
-            ("--access-logfile -", FileText::Absent, STATSD),
-            ("", text("worker_class = \"uvicorn.workers.UvicornWorker\"\n"), ACCESS_LOG),
-            ("", text("worker_class='asgi'  # new\n"), ACCESS_LOG),
-            ("", text("workers = 4\nworker_class_name = 'asgi'\n"), STATSD),
-            ("", text("statsd_host = 'localhost:8125'\n"), ACCESS_LOG),
-            ("", text("statsd_host = None\n"), STATSD),
-            ("", text("# statsd_host = 'x'\n"), STATSD),
-            ("", text("if x:\n    worker_class = 'asgi'\n"), ACCESS_LOG),
-            ("", text("worker_class: str = 'asgi'\n"), ACCESS_LOG),
-            ("", text("workers = 1; worker_class = 'asgi'\n"), ACCESS_LOG),
-            ("", text("worker_class = os.environ.get('CLASS', 'sync')\n"), ACCESS_LOG),
-            ("", text("from base import *\n"), ACCESS_LOG),
-            ("", text("from base import *\nworker_class = 'gevent'\n"), STATSD),
-            ("", text("statsd_host = os.environ['STATSD']\n"), ACCESS_LOG),
-            ("-k asgi", text("if x:\n    accesslog = '-'\n"), None),
-            ("-k sync", text("worker_class = 'asgi'\n"), STATSD),
-            ("", FileText::Unreadable, ACCESS_LOG),
-        ] {
-            let plan = plan_of(&["gunicorn", "app:app"], variable, &config);
-            assert_eq!(plan.source, source, "{variable:?} {config:?}: {plan:?}");
-        }
-    }
-
-    #[test]
-    fn a_choice_is_obeyed_and_what_stands_against_it_is_told() {
-        let argv = ["gunicorn", "-k", "asgi"].map(str::to_owned);
-        let plan = plan(Choice::Only(Source::Statsd), &argv, "", |_| FileText::Absent);
-        assert_eq!(plan.source, STATSD);
-        assert!(plan.warning.unwrap().contains("asgi sends no statsd"));
-    }
-
     #[test]
     fn the_config_file_is_looked_for_where_gunicorn_looks() {
         for (command, path) in [
@@ -397,10 +210,29 @@ mod tests {
             (&["gunicorn", "--config=file:/etc/g.py"], "/etc/g.py"),
         ] {
             let argv: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
-            plan(Choice::Auto, &argv, "", |asked| {
+            Gunicorn::find(&argv, "", |asked| {
                 assert_eq!(asked, path);
                 FileText::Absent
             });
+        }
+    }
+
+    #[test]
+    fn flags_are_read_as_argparse_reads_them() {
+        for (flags, expected) in [
+            ("-k gevent", Some("gevent")),
+            ("-kgevent", Some("gevent")),
+            ("--worker-class gevent", Some("gevent")),
+            ("--worker-class=gevent", Some("gevent")),
+            ("--worker-cl gevent", Some("gevent")),
+            ("-k sync -k gevent", Some("gevent")),
+            ("--workers 4", None),
+            ("-w 4", None),
+        ] {
+            let argv = [format!("gunicorn {flags}")];
+            let gunicorn = Gunicorn::find(&argv, "", |_| FileText::Absent).unwrap();
+            let class = gunicorn.get(&WORKER_CLASS).map(|(value, _)| value);
+            assert_eq!(class, expected.map(|class| Value::Text(class.to_owned())), "{flags}");
         }
     }
 }

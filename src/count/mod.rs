@@ -2,6 +2,7 @@
 
 pub mod gunicorn;
 mod lines;
+pub mod plan;
 mod statsd;
 
 pub use lines::count_lines;
