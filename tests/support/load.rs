@@ -57,7 +57,7 @@ fn client(port: u16, wanted: u64, connections: Connections, started: &AtomicU64)
     while started.fetch_add(1, Ordering::Relaxed) < wanted {
         loop {
             assert!(Instant::now() < end, "the load did not end: {tally:?}");
-            match request(port, "/", connections, &mut connection) {
+            match request(port, connections, &mut connection, super::LIMIT) {
                 Ok(_) => {
                     tally.answered += 1;
                     break;
@@ -83,13 +83,13 @@ fn client(port: u16, wanted: u64, connections: Connections, started: &AtomicU64)
 /// One GET: the body of the answer, or an error if it is not answered with 200.
 fn request(
     port: u16,
-    path: &str,
     connections: Connections,
     connection: &mut Option<BufReader<TcpStream>>,
+    patience: Duration,
 ) -> std::io::Result<Vec<u8>> {
     if connection.is_none() {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_read_timeout(Some(super::LIMIT))?;
+        stream.set_read_timeout(Some(patience))?;
         stream.set_nodelay(true)?;
         *connection = Some(BufReader::new(stream));
     }
@@ -98,7 +98,7 @@ fn request(
         Connections::Fresh => "Connection: close\r\n",
         Connections::KeepAlive => "",
     };
-    stream.get_mut().write_all(format!("GET {path} HTTP/1.1\r\nHost: test\r\n{close}\r\n").as_bytes())?;
+    stream.get_mut().write_all(format!("GET / HTTP/1.1\r\nHost: test\r\n{close}\r\n").as_bytes())?;
     let (mut line, mut length, mut closes) = (String::new(), 0, false);
     stream.read_line(&mut line)?;
     if !line.starts_with("HTTP/1.1 200") {
@@ -131,7 +131,7 @@ pub fn answers(port: u16) -> bool {
 
 /// What the server answers: in the tests' apps, which worker it was.
 pub fn answer(port: u16) -> Option<Vec<u8>> {
-    request(port, "/", Connections::Fresh, &mut None).ok()
+    request(port, Connections::Fresh, &mut None, Duration::from_secs(5)).ok()
 }
 
 /// Opens a connection, asks for `path`, and leaves it open once the first bytes of the answer have come.
