@@ -161,7 +161,10 @@ impl Judge {
             }
             // It never heard that it was to stop, so it serves on, and is not asked again.
             (Stage::Alive, Event::KillRefused { id })
-                if *id == self.id && self.fate == Fate::Replace && self.killed.is_none() =>
+                if *id == self.id
+                    && self.fate == Fate::Replace
+                    && self.killed.is_none()
+                    && self.stopping.is_none() =>
             {
                 (self.told, self.fate, self.limit) = (None, Fate::Exit, None);
             }
