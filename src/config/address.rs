@@ -25,8 +25,11 @@ impl fmt::Display for Address {
     }
 }
 
-/// One address or several, comma-separated.
+/// One address or several, comma-separated; or none.
 pub(super) fn parse(value: &str) -> Result<Vec<Address>, String> {
+    if value == "none" {
+        return Ok(Vec::new());
+    }
     let mut addresses: Vec<Address> = Vec::new();
     for part in value.split(',') {
         let address = parse_one(part.trim())?;

@@ -129,7 +129,7 @@ impl Config {
         let requests_jitter = reader.read("OSTLER_MAX_REQUESTS_JITTER", "0", values::whole);
         let count = reader.read("OSTLER_COUNT", "auto", values::choice);
         let min_age = reader.read("OSTLER_MIN_AGE", "30s", values::duration);
-        let listen = reader.read_if_set("OSTLER_LISTEN", address::parse);
+        let listen = reader.read("OSTLER_LISTEN", "none", address::parse);
         let grace_period = reader.read("OSTLER_GRACE_PERIOD", "25s", values::duration);
         let format = reader.read("OSTLER_LOG", "text", values::log_format);
         let level = reader.read("OSTLER_LOG_LEVEL", "info", values::level);
@@ -148,7 +148,7 @@ impl Config {
                 },
                 limits,
                 count: count?,
-                listen: listen.unwrap_or_default(),
+                listen: listen?,
                 logging: Logging {
                     format: format?,
                     level: overrides.level.or(level)?,
