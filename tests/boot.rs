@@ -7,6 +7,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, soc
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
@@ -29,7 +30,7 @@ const CHILD: [&str; 3] = ["--", "echo", "started"];
 
 #[test]
 fn every_bad_value_is_one_line_that_says_what_to_write() {
-    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let cases: &[(&str, &str, &str)] = &[
         ("OSTLER_MAX_REQUESTS", "5k", "write a whole number of requests, such as 5000, or off"),
@@ -196,8 +197,13 @@ fn where_a_pipe_takes_core_dumps_the_limit_is_1() {
 fn open_descriptors(more: &[i32]) -> BTreeSet<i32> {
     let script = fixture("sockets.py");
     let alone = Setup::new("python3", [script.to_str().unwrap()]).run().out();
-    let list = alone.split_once("open {").unwrap().1.trim_end_matches("}\n").split(", ");
-    list.map(|number| number.parse().unwrap()).chain(more.iter().copied()).collect()
+    listed(&alone).chain(more.iter().copied()).collect()
+}
+
+/// The descriptors that sockets.py has told of.
+fn listed(out: &str) -> impl Iterator<Item = i32> {
+    let list = out.split_once("open {").unwrap().1.trim_end_matches("}\n").split(", ");
+    list.map(|number| number.parse().unwrap())
 }
 
 #[test]
@@ -214,7 +220,7 @@ fn held_sockets_are_handed_over_from_3_on() {
         .env("LISTEN_FDNAMES", "old");
     let namespace = setup.run();
     let expected = format!(
-        "own pid True\nfd 3 ('127.0.0.1', {one}) listening\nfd 4 app.sock listening\n\
+        "own pid True\nnames None\nfd 3 ('127.0.0.1', {one}) listening\nfd 4 app.sock listening\n\
          fd 5 ('::1', {two}, 0, 0) listening\nopen {:?}\n",
         open_descriptors(&[3, 4, 5, 7])
     );
@@ -225,7 +231,39 @@ fn held_sockets_are_handed_over_from_3_on() {
 fn without_held_sockets_the_child_gets_no_descriptor_of_ostlers() {
     let script = fixture("sockets.py");
     let namespace = Setup::ostler(["python3", script.to_str().unwrap()]).run();
-    assert_eq!(namespace.out(), format!("own pid False\nopen {:?}\n", open_descriptors(&[])));
+    assert_eq!(namespace.out(), format!("own pid False\nnames None\nopen {:?}\n", open_descriptors(&[])));
+}
+
+#[test]
+fn a_counted_child_gets_no_descriptor_but_its_own_end_of_the_pipe() {
+    let script = fixture("sockets.py");
+    for (source, more) in [("statsd", 0), ("access-log", 1)] {
+        let namespace = Setup::ostler(["python3", script.to_str().unwrap(), "gunicorn"])
+            .env("OSTLER_MAX_REQUESTS", "5")
+            .env("OSTLER_COUNT", source)
+            .run();
+        let open = listed(&namespace.out()).count();
+        assert_eq!(open, open_descriptors(&[]).len() + more, "{source}: {}", namespace.out());
+    }
+}
+
+#[test]
+fn everybody_may_connect_to_a_unix_socket_whatever_the_umask_which_the_child_keeps() {
+    let shell = "umask 077; exec \"$0\" -- sh -c 'stat -c %a app.sock; umask'";
+    let namespace = Setup::new("sh", ["-c", shell, OSTLER]).env("OSTLER_LISTEN", "unix:app.sock").run();
+    assert_eq!(namespace.out(), "777\n0077\n", "{}", namespace.err());
+}
+
+#[test]
+fn a_port_whose_last_connections_are_in_time_wait_is_listened_on() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = TcpStream::connect(address).unwrap();
+    // The end that closes first, the server's, stays for a minute.
+    drop(listener.accept().unwrap());
+    drop((listener, client));
+    let mut namespace = Setup::ostler(["echo", "started"]).env("OSTLER_LISTEN", address.to_string()).run();
+    assert_eq!((namespace.end(), namespace.out().as_str()), (0, "started\n"), "{}", namespace.err());
 }
 
 #[test]
@@ -295,6 +333,41 @@ fn counting_adds_its_arguments_in_front_of_the_users() {
 }
 
 #[test]
+fn what_cannot_be_counted_here_is_started_all_the_same() {
+    // A sandbox that lets nobody bind a socket has no address for statsd.
+    let refuse = fixture("refuse.py");
+    let script = "echo started \"$GUNICORN_CMD_ARGS\"";
+    let inner = [refuse.to_str().unwrap(), "bind", OSTLER, "--", "sh", "-c", script, "gunicorn"];
+    let namespace = Setup::new("python3", inner).env("OSTLER_MAX_REQUESTS", "5").run();
+    assert_eq!(namespace.out(), "started \n", "{}", namespace.err());
+    let told = namespace.events("count-unsure").concat();
+    assert!(told.contains("statsd cannot be opened here"), "{}", namespace.err());
+}
+
+#[test]
+fn ipv6_takes_ipv4_too_where_that_has_no_socket_of_its_own() {
+    let port = free_port();
+    let mut namespace = Setup::ostler(["sh", "-c", "echo ready; exec sleep 60"])
+        .env("OSTLER_LISTEN", format!("[::]:{port}"))
+        .start();
+    namespace.wait_for_out("ready");
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
+}
+
+#[test]
+fn a_program_that_is_being_written_is_tried_again() {
+    let folder = Folder::new();
+    let program = folder.path("app");
+    fs::copy("/bin/true", &program).unwrap();
+    let writer = fs::File::options().append(true).open(&program).unwrap();
+    let mut namespace = Setup::ostler([&program]).start();
+    namespace.wait_for_err("spawn-failed: ");
+    drop(writer);
+    assert_eq!(namespace.end(), 0, "{}", namespace.err());
+    assert!(namespace.err().contains("retry_in_s="), "{}", namespace.err());
+}
+
+#[test]
 fn check_shows_every_value_and_its_origin_and_starts_nothing() {
     let port = free_port();
     let mut namespace = Setup::new(OSTLER, ["--check", "-v", "--", "gunicorn", "-k", "asgi"])
@@ -337,7 +410,7 @@ fn json_lines_are_json() {
         namespace.err().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let names: Vec<_> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
     assert_eq!(names, ["boot", "generation-started", "generation-ended"]);
-    assert_eq!(lines[2]["exit_code"], 7);
+    assert_eq!((&lines[2]["exit_code"], &lines[2]["level"]), (&7.into(), &"warn".into()));
 }
 
 /// Does an ELF file ask for a program interpreter (`PT_INTERP`, elf(5))?

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use support::load::{Connections, Tally, answer, answers, load, stay};
 use support::venv::Version;
-use support::{Namespace, OSTLER, Setup, children, eventually, field, free_port, tini};
+use support::{Namespace, OSTLER, Setup, children, eventually, field, free_port, state, tini};
 
 /// The fault that ostler was made for: a worker at `--max-requests` waits for a client that stays, and is aborted by its
 /// master. The namespace as it is then; the app's folder is where a core file would lie.
@@ -140,9 +140,7 @@ fn counts(run: &mut Run, budget: u64) -> Vec<u64> {
 }
 
 fn zombies(pid: u32) -> usize {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
-    usize::from(state == Some('Z')) + children(pid).into_iter().map(zombies).sum::<usize>()
+    usize::from(state(pid) == Some('Z')) + children(pid).into_iter().map(zombies).sum::<usize>()
 }
 
 /// Within 1 % of what was sent.

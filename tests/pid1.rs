@@ -4,10 +4,9 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::{PipeReader, Read};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
-use support::{Namespace, OSTLER, Setup, eventually, fixture, tini};
+use std::time::Duration;
+use support::{Namespace, OSTLER, Setup, children, eventually, fixture, kill, state, tini};
 
 /// The signals that reach the child when each from 1 to 64 is sent to PID 1. TERM comes last: it ends the child.
 fn matrix(init: &str) -> BTreeSet<i32> {
@@ -55,6 +54,53 @@ fn the_child_starts_with_the_signals_that_ostler_was_given() {
         let expected = Setup::new("python3", direct).run().out();
         assert_eq!(Setup::new("python3", under).run().out(), expected, "{ignored} {blocked}");
         assert!(expected.contains("SigIgn"));
+    }
+}
+
+#[test]
+fn signals_that_ostler_was_given_blocked_reach_the_child() {
+    let (given, signals) = (fixture("given.py"), fixture("signals.py"));
+    let [given, signals] = [&given, &signals].map(|path| path.to_str().unwrap());
+    let mut namespace =
+        Setup::new("python3", [given, "", "10,15,17", OSTLER, "--", "python3", signals]).start();
+    namespace.wait_for_out("ready\n");
+    namespace.signal(10);
+    namespace.wait_for_out("got 10\n");
+    namespace.signal(15);
+    assert_eq!(namespace.end(), 0);
+}
+
+#[test]
+fn sigbus_reaches_the_child_more_than_once() {
+    // Rust's start-up has a handler on it, which after its first signal leaves it to the kernel.
+    let signals = fixture("signals.py");
+    let mut namespace = Setup::ostler(["python3", signals.to_str().unwrap()]).start();
+    for expected in ["ready\n", "ready\ngot 7\n", "ready\ngot 7\ngot 7\n"] {
+        namespace.wait_for_out(expected);
+        namespace.signal(7);
+    }
+}
+
+#[test]
+fn signals_that_the_kernel_refuses_are_told() {
+    let (refuse, signals) = (fixture("refuse.py"), fixture("signals.py"));
+    let [refuse, signals] = [&refuse, &signals].map(|path| path.to_str().unwrap());
+    let mut namespace = Setup::new("python3", [refuse, "kill", OSTLER, "--", "python3", signals]).start();
+    namespace.wait_for_out("ready\n");
+    assert!(namespace.events("signal-refused").is_empty(), "the control");
+    namespace.signal(10);
+    namespace.wait_for_err(" signal-refused: ");
+    assert_eq!(namespace.out(), "ready\n");
+}
+
+#[test]
+fn a_core_dump_is_told_and_without_a_limit_of_ones_own_there_is_none() {
+    for (limit, dumped) in [("keep", true), ("", false)] {
+        let inner = ["--core=unlimited:unlimited", OSTLER, "--", "sh", "-c", "kill -6 $$"];
+        let mut namespace = Setup::new("prlimit", inner).env("OSTLER_ULIMIT_CORE", limit).run();
+        assert_eq!(namespace.end(), 128 + 6);
+        let told = namespace.events("generation-ended").concat();
+        assert_eq!(told.contains("ended by SIGABRT, core dumped"), dumped, "{told}");
     }
 }
 
@@ -162,6 +208,25 @@ fn a_group_whose_last_member_is_reaped_by_another_is_seen_to_be_gone() {
     assert!(namespace.events("grace-expired").is_empty(), "{}", namespace.err());
 }
 
+#[test]
+fn a_leader_and_its_group_that_die_at_once_are_all_reaped_at_once() {
+    let mut namespace = Setup::ostler(["sh", "-c", "sleep 60 & echo ready; wait"]).start();
+    namespace.wait_for_out("ready");
+    let ostler = namespace.init();
+    let leader = children(ostler)[0];
+    let member = children(leader)[0];
+    // While ostler is stopped both die, so there is one SIGCHLD for both of them.
+    namespace.signal(19);
+    eventually("ostler is stopped", || state(ostler) == Some('T'));
+    for pid in [leader, member] {
+        kill(pid, 9);
+        eventually("it is dead", || state(pid) == Some('Z'));
+    }
+    namespace.signal(18);
+    assert_eq!(namespace.end(), 128 + 9);
+    assert!(namespace.events("grace-expired").is_empty(), "{}", namespace.err());
+}
+
 /// A leader that dies while another process of its group works on, which says so when it is asked to stop.
 const SURVIVOR: &str = "trap 'echo asked; exit' TERM; echo ready; while :; do sleep 0.05; done";
 
@@ -236,113 +301,43 @@ fn signals_to_the_group_with_g() {
     }
 }
 
-/// Signals until the init's log has filled a pipe that nobody reads. Then, does SIGTERM get through?
-fn with_a_stuck_log(init: &str, flag: &str) -> (Namespace, PipeReader) {
-    let signals = fixture("signals.py");
-    let (reader, writer) = std::io::pipe().unwrap();
-    let script = "exec python3 \"$0\" >got 2>&1";
-    let namespace =
-        Setup::new(init, [flag, "--", "sh", "-c", script, signals.to_str().unwrap()]).output(&writer).start();
-    let got = || namespace.folder.read("got").matches("got 10").count();
-    eventually("the child is ready", || namespace.folder.read("got").contains("ready"));
-    // A pipe holds 64 KiB, some 700 lines. A signal that is on its way swallows others of its kind, so each is waited
-    // for, though not for ever: an init that hangs passes none on.
-    for _ in 0..1500 {
-        let before = got();
-        namespace.signal(10);
-        let patience = Instant::now() + Duration::from_millis(500);
-        while got() == before && Instant::now() < patience {
-            sleep(Duration::from_micros(200));
-        }
-        if got() == before {
-            break;
-        }
-    }
-    namespace.signal(15);
-    (namespace, reader)
-}
-
-#[test]
-fn a_log_that_nobody_reads_stops_nothing() {
-    let (mut namespace, mut reader) = with_a_stuck_log(OSTLER, "-v");
-    assert_eq!(namespace.end(), 0);
-    let got = namespace.folder.read("got");
-    assert!(got.ends_with("got 15\n"), "{got}");
-    let mut log = Vec::new();
-    reader.read_to_end(&mut log).unwrap();
-    assert!(log.len() > 60_000 && got.matches("got 10").count() > log.len() / 100, "the pipe was not full");
-}
-
-#[test]
-fn control_tini_hangs_on_its_log() {
-    let (mut namespace, reader) = with_a_stuck_log(tini(), "-vvv");
-    sleep(Duration::from_secs(1));
-    assert!(!namespace.ended());
-    assert!(!namespace.folder.read("got").contains("got 15"));
-    drop(reader);
-}
-
-/// How many zombies are left of 2,000 orphans, each worth a line of a log that nobody reads.
-fn zombies_with_a_stuck_log(init: &str, flag: &str, patience: &str) -> String {
-    let script = fixture("orphans.py");
-    let (reader, writer) = std::io::pipe().unwrap();
-    let shell = "exec python3 \"$0\" 2000 \"$1\" >got 2>&1";
-    let command = [flag, "-w", "--", "sh", "-c", shell, script.to_str().unwrap(), patience];
-    let namespace = Setup::new(init, command).output(&writer).start();
-    let told = || namespace.folder.read("got");
-    eventually("the zombies are counted", || told().starts_with("zombies"));
-    drop(reader);
-    told()
-}
-
-#[test]
-fn a_log_that_nobody_reads_leaves_no_zombie() {
-    assert_eq!(zombies_with_a_stuck_log(OSTLER, "-v", "30"), "zombies 0\n");
-}
-
-#[test]
-fn control_tini_hangs_on_its_log_and_zombies_stay() {
-    assert_ne!(zombies_with_a_stuck_log(tini(), "-vvv", "1"), "zombies 0\n");
-}
-
-/// How often the init of a sleeping child has slept and woken in three seconds.
-fn wake_ups(init: &str) -> u64 {
-    let mut namespace = Setup::new(init, ["--", "sh", "-c", "echo ready; exec sleep 60"]).start();
+/// How often the init of a sleeping child has slept and woken in three seconds; ticks of the clock that it has worked
+/// through, as in a loop without any sleep, count too.
+fn wake_ups(init: &str, child: &[&str]) -> u64 {
+    let mut namespace = Setup::new(init, [&["--"], child].concat())
+        .env("OSTLER_MAX_REQUESTS", "1000")
+        .env("OSTLER_COUNT", "access-log")
+        .start();
     namespace.wait_for_out("ready");
-    let status = format!("/proc/{}/status", namespace.init());
-    let switches = || {
-        let status = std::fs::read_to_string(&status).unwrap();
+    let read = |file| std::fs::read_to_string(format!("/proc/{}/{file}", namespace.init())).unwrap();
+    let activity = || {
+        let (status, stat) = (read("status"), read("stat"));
         let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        line.unwrap().trim().parse::<u64>().unwrap()
+        // utime and stime, the 14th and the 15th field (proc(5)); the 3rd is the first one behind the name.
+        let ticks = stat.rsplit(") ").next().unwrap().split(' ').skip(11).take(2);
+        line.into_iter().chain(ticks).map(|number| number.trim().parse::<u64>().unwrap()).sum::<u64>()
     };
     sleep(Duration::from_millis(500));
-    let before = switches();
+    let before = activity();
     sleep(Duration::from_secs(3));
-    switches() - before
+    activity() - before
 }
+
+const SLEEPS: [&str; 3] = ["sh", "-c", "echo ready; exec sleep 60"];
+
+/// Tells of one request as gunicorn does, and may close its log then.
+const COUNTED: &str = "import os, sys, time
+log = int(os.environ['GUNICORN_CMD_ARGS'].split()[1].rpartition('/')[2])
+os.write(log, b'.\\n')
+if sys.argv[2] == 'close': os.close(log)
+print('ready', flush=True)
+time.sleep(60)";
 
 #[test]
 fn idle_means_asleep() {
-    assert_eq!(wake_ups(OSTLER), 0);
-    assert!(wake_ups(tini()) >= 2, "the control: tini wakes once a second");
-}
-
-#[test]
-fn a_log_pipe_that_is_closed_is_not_the_childs_matter() {
-    let signals = fixture("signals.py");
-    let (reader, writer) = std::io::pipe().unwrap();
-    let script = "exec python3 \"$0\" >got 2>&1";
-    let mut namespace = Setup::new(OSTLER, ["-v", "--", "sh", "-c", script, signals.to_str().unwrap()])
-        .output(&writer)
-        .start();
-    let got = |namespace: &Namespace| namespace.folder.read("got");
-    drop(writer);
-    eventually("the child is ready", || got(&namespace) == "ready\n");
-    drop(reader);
-    namespace.signal(10);
-    eventually("the signal passes", || got(&namespace) == "ready\ngot 10\n");
-    namespace.signal(15);
-    namespace.end();
-    // ostler's own writes met SIGPIPE (13), and the child has heard nothing of it.
-    assert_eq!(got(&namespace), "ready\ngot 10\ngot 15\n");
+    assert_eq!(wake_ups(OSTLER, &SLEEPS), 0);
+    assert!(wake_ups(tini(), &SLEEPS) >= 2, "the control: tini wakes once a second");
+    for then in ["keep", "close"] {
+        assert_eq!(wake_ups(OSTLER, &["python3", "-c", COUNTED, "gunicorn", then]), 0, "{then}");
+    }
 }

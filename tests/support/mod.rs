@@ -6,7 +6,7 @@ pub mod venv;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::PipeWriter;
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -114,9 +114,10 @@ impl Setup {
         self
     }
 
-    /// One pipe for stdout and stderr, as `docker logs` reads them.
-    pub fn output(mut self, pipe: &PipeWriter) -> Self {
-        self.command.stdout(pipe.try_clone().unwrap()).stderr(pipe.try_clone().unwrap());
+    /// One pipe (or socket) for stdout and stderr, as `docker logs` reads them.
+    pub fn output(mut self, pipe: &impl AsFd) -> Self {
+        let [stdout, stderr] = [0, 1].map(|_| pipe.as_fd().try_clone_to_owned().unwrap());
+        self.command.stdout(stdout).stderr(stderr);
         self
     }
 
@@ -221,6 +222,12 @@ pub fn field(line: &str, name: &str) -> u64 {
         line.find(&format!(" {name}=")).unwrap_or_else(|| panic!("no {name} in {line}")) + name.len() + 2;
     let digits: String = line[start..].chars().take_while(char::is_ascii_digit).collect();
     digits.parse().unwrap()
+}
+
+/// Running, sleeping, stopped (`T`), a zombie (`Z`): proc(5), the third field of /proc/PID/stat.
+pub fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(") ").next()?.chars().next()
 }
 
 pub fn children(pid: u32) -> Vec<u32> {
