@@ -5,6 +5,9 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use support::load::{Connections, Tally, answer, answers, load, stay};
 use support::venv::Version;
 use support::{Namespace, OSTLER, Setup, children, eventually, field, free_port, state, tini};
@@ -193,6 +196,32 @@ fn every_worker_class_is_counted_and_recycled_with_no_connection_refused() {
         assert_counted(&counts, &run.tally);
         assert_eq!(run.tally.refused, 0, "{version:?} {class}: {:?}", run.tally);
     }
+}
+
+#[test]
+fn several_held_sockets_a_unix_one_among_them_outlive_recycles() {
+    let port = free_port();
+    let mut namespace = Setup::ostler(Version::New.command("sync"))
+        .env("OSTLER_MAX_REQUESTS", "200")
+        .env("OSTLER_MIN_AGE", "1s")
+        .env("OSTLER_LISTEN", format!("unix:app.sock,127.0.0.1:{port}"))
+        .start();
+    eventually("gunicorn serves", || answers(port));
+    let path = namespace.folder.path("app.sock");
+    let inode = fs::metadata(&path).unwrap().ino();
+    eventually("two recycles", || {
+        assert_eq!(load(port, 100, Connections::Fresh).refused, 0);
+        namespace.events("generation-started").len() >= 3
+    });
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(" 200 OK"), "{answer}");
+    assert_eq!(fs::metadata(&path).unwrap().ino(), inode, "it is the socket of the start");
+    both_workers_serve(port);
+    namespace.signal(15);
+    assert_eq!(namespace.end(), 0);
 }
 
 #[test]
