@@ -1,5 +1,6 @@
 //! From arguments and environment to a supervisor, an edge and a log. Straight-line, and the only code that may fail.
 
+use crate::config::limits::written;
 use crate::config::{Address, Config, Level, Limit, Overrides, advice};
 use crate::count::Source;
 use crate::count::gunicorn::{FileText, Gunicorn};
@@ -91,7 +92,7 @@ pub fn check(overrides: &Overrides, command: &[OsString]) -> Result<u8> {
     }
     writeln!(page)?;
     for (resource, soft, hard) in limits {
-        writeln!(page, "limit    {resource:?} soft {} hard {}", word(soft), word(hard))?;
+        writeln!(page, "limit    {resource:?} soft {} hard {}", written(soft), written(hard))?;
     }
     writeln!(page, "core     the kernel's core_pattern is a {}", describe(pattern))?;
     let (plan, advice) = look_at(&config, command, &environment);
@@ -129,8 +130,7 @@ pub fn print(page: &[u8]) -> Result<u8> {
 /// The child opens the held sockets at 3, 4, ..., under the limit that it is given.
 fn hand_over_is_possible(limits: &[SetLimit], sockets: usize) -> Result<()> {
     let needed = sockets as u64 + 3;
-    let soft =
-        limits.iter().find(|(resource, ..)| *resource == Resource::RLIMIT_NOFILE).map(|(_, soft, _)| *soft);
+    let soft = soft_limit(limits, Resource::RLIMIT_NOFILE);
     if sockets > 0 && soft.is_some_and(|soft| soft < needed) {
         bail!("OSTLER_ULIMIT_NOFILE: too few for the sockets of OSTLER_LISTEN; write {needed} at least");
     }
@@ -142,8 +142,9 @@ fn all(lines: impl IntoIterator<Item = String>) -> anyhow::Error {
     anyhow!(lines.into_iter().collect::<Vec<_>>().join("\n"))
 }
 
-fn word(limit: u64) -> String {
-    if limit == u64::MAX { "unlimited".into() } else { limit.to_string() }
+/// The soft limit that a child gets, if it is set at all.
+fn soft_limit(limits: &[SetLimit], wanted: Resource) -> Option<u64> {
+    limits.iter().find(|(resource, ..)| *resource == wanted).map(|(_, soft, _)| *soft)
 }
 
 fn name(source: Option<Source>) -> &'static str {
@@ -188,12 +189,10 @@ fn read_file(path: &str) -> io::Result<String> {
 
 fn tell_of_core(log: &mut Log, config: &Config, limits: &[SetLimit], pattern: CorePattern) {
     let none = (Resource::RLIMIT_CORE, Limit::Set { soft: 0, hard: 0 });
-    let soft =
-        limits.iter().find(|(resource, ..)| *resource == Resource::RLIMIT_CORE).map(|(_, soft, _)| *soft);
     if !config.limits.contains(&none) {
         return;
     }
-    let (level, message) = match (pattern, soft) {
+    let (level, message) = match (pattern, soft_limit(limits, Resource::RLIMIT_CORE)) {
         (CorePattern::Pipe | CorePattern::Unknown, Some(1)) => {
             (Level::Info, "1 instead of 0, which would not stop a dump to a pipe")
         }

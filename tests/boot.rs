@@ -207,6 +207,16 @@ fn listed(out: &str) -> impl Iterator<Item = i32> {
 }
 
 #[test]
+fn where_even_1_cannot_be_had_against_a_pipe_the_server_starts_and_it_is_told() {
+    let script = "echo '|/bin/collect' >pattern && mount --bind pattern /proc/sys/kernel/core_pattern && \
+                  exec \"$0\" -- prlimit --noheadings --raw -o SOFT,HARD --core";
+    let mut namespace = Setup::new("prlimit", ["--core=0:0", "sh", "-c", script, OSTLER]).run();
+    assert_eq!((namespace.end(), namespace.out().as_str()), (0, "0 0\n"), "{}", namespace.err());
+    let told = namespace.events("core-limit").concat();
+    assert!(told.contains("core dumps are not stopped") && told.contains("--ulimit core=1"), "{told}");
+}
+
+#[test]
 fn held_sockets_are_handed_over_from_3_on() {
     let (one, two) = (free_port(), free_port());
     let script = fixture("sockets.py");

@@ -53,6 +53,12 @@ pub fn variable(resource: Resource) -> &'static str {
     ALL.iter().find(|(_, each, _)| *each == resource).map_or("OSTLER_ULIMIT_*", |(name, _, _)| name)
 }
 
+/// A limit as people write it.
+#[must_use]
+pub fn written(limit: u64) -> String {
+    if limit == RLIM_INFINITY { "unlimited".into() } else { limit.to_string() }
+}
+
 /// `0`, `65536`, `1024:65536`, `8MiB`, `unlimited`, `max`, `keep`.
 pub(super) fn parse(value: &str, unit: Unit) -> Result<Limit, String> {
     match value {

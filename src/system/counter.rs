@@ -78,8 +78,8 @@ impl Counter {
     }
 }
 
-/// How gunicorn is told of a source, given the address or the descriptor number. Access-log lines of one byte where the
-/// format is honoured: nobody reads them.
+/// How gunicorn is told of a source, given the address or the descriptor number. Access-log lines of one
+/// character where the format is honoured: nobody reads them.
 pub(super) fn arguments(source: Source, place: &str) -> String {
     match source {
         Source::Statsd => format!("--statsd-host {place}"),

@@ -1,11 +1,12 @@
-//! Limits: what was asked for against what is possible here. They are set in the child only; ostler keeps its own.
+//! Limits: what was asked for against what is possible here. They are set in the child; of ostler's own only hard ones
+//! are raised, for a child that is to have more.
 
 use super::spawn::SetLimit;
 use crate::config::Limit;
-use crate::config::limits::variable;
+use crate::config::limits::{variable, written};
 use caps::{CapSet, Capability};
 use nix::errno::Errno;
-use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs;
 
 /// What the kernel does with a core dump (core(5)).
@@ -56,12 +57,12 @@ fn resolve_one(resource: Resource, limit: Limit, pattern: CorePattern) -> Result
     let (soft, hard) = match limit {
         Limit::Keep => return Ok(None),
         Limit::Max => (current_hard, current_hard),
-        Limit::Set { soft, hard } => no_core(resource, pattern, (soft, hard), current_hard),
+        Limit::Set { soft, hard } => no_core(resource, pattern, (soft, hard)),
     };
     if hard > current_hard
         && let Err(errno) = setrlimit(resource, current_soft, hard)
     {
-        // Nobody asked for the 1 that was to stop a pipe.
+        // Nobody asked for the 1 that was to stop a pipe; the hard limit is 0, and stays so.
         if (limit, hard) == (Limit::Set { soft: 0, hard: 0 }, 1) {
             return Ok(Some((resource, 0, 0)));
         }
@@ -70,19 +71,10 @@ fn resolve_one(resource: Resource, limit: Limit, pattern: CorePattern) -> Result
     Ok(Some((resource, soft, hard)))
 }
 
-/// A core limit of 0 becomes 1 where 0 would not stop the dump. Where even 1 cannot be had (a hard limit of 0), 0 stays.
-fn no_core(
-    resource: Resource,
-    pattern: CorePattern,
-    (soft, hard): (u64, u64),
-    current_hard: u64,
-) -> (u64, u64) {
+/// A core limit of 0 becomes 1 where 0 would not stop the dump.
+fn no_core(resource: Resource, pattern: CorePattern, (soft, hard): (u64, u64)) -> (u64, u64) {
     match (resource, pattern, soft) {
-        (Resource::RLIMIT_CORE, CorePattern::Pipe | CorePattern::Unknown, 0)
-            if current_hard > 0 || may_raise() =>
-        {
-            (1, hard.max(1))
-        }
+        (Resource::RLIMIT_CORE, CorePattern::Pipe | CorePattern::Unknown, 0) => (1, hard.max(1)),
         _ => (soft, hard),
     }
 }
@@ -92,9 +84,8 @@ fn may_raise() -> bool {
 }
 
 fn refused(name: &str, resource: Resource, hard: u64, current: u64, errno: Errno) -> String {
-    let word = |limit| if limit == RLIM_INFINITY { "unlimited".to_owned() } else { format!("{limit}") };
     let docker = name.trim_start_matches("OSTLER_ULIMIT_").to_lowercase();
-    let (hard, most) = (word(hard), word(current));
+    let (hard, most) = (written(hard), written(current));
     match (errno, may_raise(), resource) {
         (Errno::EPERM, true, Resource::RLIMIT_NOFILE) => format!(
             "{name}: the kernel refuses {hard} (sysctl fs.nr_open, or a user namespace); write {most} at most"
@@ -117,15 +108,15 @@ mod tests {
     #[test]
     fn zero_becomes_one_where_a_pipe_takes_the_dump() {
         let core = Resource::RLIMIT_CORE;
-        for (resource, pattern, asked, current_hard, expected) in [
-            (core, CorePattern::File, (0, 0), 9, (0, 0)),
-            (core, CorePattern::Pipe, (0, 0), 9, (1, 1)),
-            (core, CorePattern::Pipe, (0, 9), 9, (1, 9)),
-            (core, CorePattern::Unknown, (0, 0), 9, (1, 1)),
-            (core, CorePattern::Pipe, (5, 9), 9, (5, 9)),
-            (Resource::RLIMIT_CPU, CorePattern::Pipe, (0, 0), 9, (0, 0)),
+        for (resource, pattern, asked, expected) in [
+            (core, CorePattern::File, (0, 0), (0, 0)),
+            (core, CorePattern::Pipe, (0, 0), (1, 1)),
+            (core, CorePattern::Pipe, (0, 9), (1, 9)),
+            (core, CorePattern::Unknown, (0, 0), (1, 1)),
+            (core, CorePattern::Pipe, (5, 9), (5, 9)),
+            (Resource::RLIMIT_CPU, CorePattern::Pipe, (0, 0), (0, 0)),
         ] {
-            assert_eq!(no_core(resource, pattern, asked, current_hard), expected, "{resource:?} {pattern:?}");
+            assert_eq!(no_core(resource, pattern, asked), expected, "{resource:?} {pattern:?}");
         }
     }
 }
