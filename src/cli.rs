@@ -8,30 +8,30 @@ use std::ffi::OsString;
 /// What `--help` prints: one screen.
 pub const HELP: &str = "\
 ostler: a PID 1 for containers that run gunicorn-style servers
-
 Usage: ostler [OPTIONS] [--] PROGRAM [ARGS...]
-
-  -g         send signals to the program's whole process group
-  -s         reap orphans also when not PID 1 (ostler does so by itself)
-  -v         tell more; the same as OSTLER_LOG_LEVEL=debug
-  -w         warn of every orphan that is reaped
+  -g  send signals to the whole process group   -s  reap orphans, PID 1 or not
+  -v  tell more (OSTLER_LOG_LEVEL=debug)        -w  warn of every reaped orphan
   --check    show the configuration and where it comes from; start nothing
-  --version  show the version
-  -h, --help show this
-
+  --recycle  in a container where ostler runs: replace its program's processes
+  --version, -h, --help
 Environment (default):
-  OSTLER_ULIMIT_CORE (0)          no core files; each ulimit has such a name
-  OSTLER_MAX_REQUESTS (off)       stop and start the program after so many
-  OSTLER_MAX_REQUESTS_JITTER (0)  a random 0..=N more, drawn anew each time
-  OSTLER_COUNT (auto)             requests are counted by statsd or access-log
-  OSTLER_MIN_AGE (30s)            never recycle anything younger
-  OSTLER_LISTEN (none)            sockets to hold open, such as 0.0.0.0:8000
+  OSTLER_ULIMIT_CORE (0)          no core files; every ulimit has such a name
+  OSTLER_MAX_REQUESTS (off)       recycle after so many requests, and after a
+  OSTLER_MAX_REQUESTS_JITTER (0)  random 0..=N more, drawn anew each time
+  OSTLER_COUNT (auto)             counted by statsd or access-log
+  OSTLER_MIN_AGE (30s)            nothing younger is recycled
+  OSTLER_LISTEN (none)            sockets to hold open, such as 0.0.0.0:8000,
+                                  with _BACKLOG (2048), _MODE (0777), _OWNER
+  OSTLER_RECYCLE (auto)           by handover, restart or reload[:SIGNAL]
+  OSTLER_READY (accept)           a successor is: or notify, or delay:10s
+  OSTLER_HEALTH_PATH (none)       what it must answer before, with 2xx
+  OSTLER_READY_TIMEOUT (60s), OSTLER_LINGER (1s), OSTLER_STEERING (auto)
+  OSTLER_WATCHDOG (off)           so long may nobody be accepted who waits
   OSTLER_GRACE_PERIOD (25s)       the time between SIGTERM and SIGKILL
   OSTLER_LOG (text)               text, json or off; on stderr
   OSTLER_LOG_LEVEL (info)         error, warn, info or debug
-
-Exit status: the program's own; 128+N if signal N ended it; 127 not found;
-126 not executable; 1 bad configuration.
+Exit status: the program's own; 128+N if signal N ended it; 127 not found; 126
+not executable; 1 bad configuration. Each variable: docs/configuration.md
 ";
 
 /// What the command line asks for.
@@ -43,6 +43,8 @@ pub enum Invocation {
     Version,
     /// Show the configuration.
     Check(Overrides, Vec<OsString>),
+    /// Ask the ostler of this container for a recycle.
+    Recycle,
     /// Run this command, which is not empty.
     Run(Overrides, Vec<OsString>),
 }
@@ -66,6 +68,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help),
             Arg::Long("version") => return Ok(Invocation::Version),
             Arg::Long("check") => check = Some(()),
+            Arg::Long("recycle") => return Ok(Invocation::Recycle),
             Arg::Value(program) => {
                 command.push(program);
                 command.extend(parser.raw_args().map_err(|error| error.to_string())?);

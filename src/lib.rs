@@ -22,7 +22,7 @@ pub mod log;
 pub mod supervisor;
 pub mod system;
 
-pub use boot::{Booted, boot, check, print};
+pub use boot::{Booted, boot, check, print, recycle};
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -41,9 +41,16 @@ pub fn run(booted: Booted) -> u8 {
                 match &action {
                     Action::Exit(code) => return *code,
                     Action::Log(notice) => log.notice(notice),
-                    Action::Spawn(_) | Action::Kill { .. } | Action::Reap(_) => {
-                        answers.extend(system.perform(&action));
-                    }
+                    Action::Spawn { .. }
+                    | Action::Kill { .. }
+                    | Action::Reap(_)
+                    | Action::Follow { .. }
+                    | Action::Look(_)
+                    | Action::Steer(_)
+                    | Action::CheckDrain(_)
+                    | Action::CheckQueue(_)
+                    | Action::Shed(_)
+                    | Action::Answer { .. } => answers.extend(system.perform(&action)),
                 }
             }
             // What came of an order at once is a fact before all that is still to be told.

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Ok(Invocation::Help) => ostler::print(HELP.as_bytes()),
         Ok(Invocation::Version) => ostler::print(VERSION.as_bytes()),
         Ok(Invocation::Check(overrides, command)) => ostler::check(&overrides, &command),
+        Ok(Invocation::Recycle) => ostler::recycle(),
         Ok(Invocation::Run(overrides, command)) => {
             ostler::boot(signals, &overrides, command).map(ostler::run)
         }

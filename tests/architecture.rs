@@ -135,6 +135,7 @@ fn every_variable_is_documented_and_none_is_invented() {
         "docs/configuration.md",
         "docs/operations.md",
         "docs/counting.md",
+        "docs/handover.md",
         "docs/signals.md",
         "Dockerfile.example",
     ] {

@@ -3,30 +3,12 @@
 
 mod support;
 
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::net::TcpListener;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
-use support::{Folder, OSTLER, Setup, fixture, free_port};
-
-/// stderr and exit status of ostler with this environment, in front of a child that would say that it was started.
-fn refused(environment: &[(&str, &str)], arguments: &[&str]) -> String {
-    let mut setup = Setup::new(OSTLER, arguments);
-    for (name, value) in environment {
-        setup = setup.env(name, value);
-    }
-    let mut namespace = setup.run();
-    assert_eq!(namespace.end(), 1, "{environment:?} {arguments:?}");
-    assert_eq!(namespace.out(), "", "something was started: {environment:?} {arguments:?}");
-    namespace.err()
-}
-
-const CHILD: [&str; 3] = ["--", "echo", "started"];
+use support::{Folder, NEVER, OSTLER, Setup, fixture, free_port, refused};
 
 #[test]
 fn every_bad_value_is_one_line_that_says_what_to_write() {
@@ -56,7 +38,7 @@ fn every_bad_value_is_one_line_that_says_what_to_write() {
         ("OSTLER_ULIMIT_FILES", "1", "there is no such variable; the nearest is OSTLER_ULIMIT_"),
     ];
     for (name, value, cure) in cases {
-        let err = refused(&[(name, value)], &CHILD);
+        let err = refused(&[(name, value)], &NEVER);
         assert!(err.starts_with(&format!("ostler: {name}")) && err.contains(cure), "{name}={value}: {err}");
         assert_eq!(err.lines().count(), 1, "{err}");
     }
@@ -64,9 +46,9 @@ fn every_bad_value_is_one_line_that_says_what_to_write() {
 
 #[test]
 fn all_that_is_wrong_is_told_at_once() {
-    let err = refused(&[("OSTLER_LOG", "x"), ("OSTLER_COUNT", "x"), ("OSTLER_X", "x")], &CHILD);
+    let err = refused(&[("OSTLER_LOG", "x"), ("OSTLER_COUNT", "x"), ("OSTLER_X", "x")], &NEVER);
     assert_eq!(err.lines().count(), 3, "{err}");
-    let err = refused(&[("OSTLER_LISTEN", "203.0.113.1:1"), ("OSTLER_ULIMIT_NOFILE", "99999999999")], &CHILD);
+    let err = refused(&[("OSTLER_LISTEN", "203.0.113.1:1"), ("OSTLER_ULIMIT_NOFILE", "99999999999")], &NEVER);
     assert_eq!(err.lines().count(), 2, "{err}");
 }
 
@@ -192,20 +174,6 @@ fn where_a_pipe_takes_core_dumps_the_limit_is_1() {
     }
 }
 
-/// The descriptors that a program has without ostler (0, 1, 2, and what the tests themselves were started with), and
-/// these.
-fn open_descriptors(more: &[i32]) -> BTreeSet<i32> {
-    let script = fixture("sockets.py");
-    let alone = Setup::new("python3", [script.to_str().unwrap()]).run().out();
-    listed(&alone).chain(more.iter().copied()).collect()
-}
-
-/// The descriptors that sockets.py has told of.
-fn listed(out: &str) -> impl Iterator<Item = i32> {
-    let list = out.split_once("open {").unwrap().1.trim_end_matches("}\n").split(", ");
-    list.map(|number| number.parse().unwrap())
-}
-
 #[test]
 fn where_even_1_cannot_be_had_against_a_pipe_the_server_starts_and_it_is_told() {
     let script = "echo '|/bin/collect' >pattern && mount --bind pattern /proc/sys/kernel/core_pattern && \
@@ -214,115 +182,6 @@ fn where_even_1_cannot_be_had_against_a_pipe_the_server_starts_and_it_is_told() 
     assert_eq!((namespace.end(), namespace.out().as_str()), (0, "0 0\n"), "{}", namespace.err());
     let told = namespace.events("core-limit").concat();
     assert!(told.contains("core dumps are not stopped") && told.contains("--ulimit core=1"), "{told}");
-}
-
-#[test]
-fn held_sockets_are_handed_over_from_3_on() {
-    let (one, two) = (free_port(), free_port());
-    let script = fixture("sockets.py");
-    // Descriptors that are open already, where the sockets belong, are in nobody's way.
-    let shell = "exec \"$@\" 3</dev/null 4</dev/null 7</dev/null";
-    let inner = ["-c", shell, "sh", OSTLER, "--", "python3", script.to_str().unwrap()];
-    let setup = Setup::new("sh", inner)
-        .env("OSTLER_LISTEN", format!("127.0.0.1:{one},unix:app.sock,[::1]:{two}"))
-        .env("LISTEN_FDS", "9")
-        .env("LISTEN_PID", "1")
-        .env("LISTEN_FDNAMES", "old");
-    let namespace = setup.run();
-    let expected = format!(
-        "own pid True\nnames None\nfd 3 ('127.0.0.1', {one}) listening\nfd 4 app.sock listening\n\
-         fd 5 ('::1', {two}, 0, 0) listening\nopen {:?}\n",
-        open_descriptors(&[3, 4, 5, 7])
-    );
-    assert_eq!(namespace.out(), expected, "{}", namespace.err());
-}
-
-#[test]
-fn without_held_sockets_the_child_gets_no_descriptor_of_ostlers() {
-    let script = fixture("sockets.py");
-    let namespace = Setup::ostler(["python3", script.to_str().unwrap()]).run();
-    assert_eq!(namespace.out(), format!("own pid False\nnames None\nopen {:?}\n", open_descriptors(&[])));
-}
-
-#[test]
-fn a_counted_child_gets_no_descriptor_but_its_own_end_of_the_pipe() {
-    let script = fixture("sockets.py");
-    for (source, more) in [("statsd", 0), ("access-log", 1)] {
-        let namespace = Setup::ostler(["python3", script.to_str().unwrap(), "gunicorn"])
-            .env("OSTLER_MAX_REQUESTS", "5")
-            .env("OSTLER_COUNT", source)
-            .run();
-        let open = listed(&namespace.out()).count();
-        assert_eq!(open, open_descriptors(&[]).len() + more, "{source}: {}", namespace.out());
-    }
-}
-
-#[test]
-fn everybody_may_connect_to_a_unix_socket_whatever_the_umask_which_the_child_keeps() {
-    let shell = "umask 077; exec \"$0\" -- sh -c 'stat -c %a app.sock; umask'";
-    let namespace = Setup::new("sh", ["-c", shell, OSTLER]).env("OSTLER_LISTEN", "unix:app.sock").run();
-    assert_eq!(namespace.out(), "777\n0077\n", "{}", namespace.err());
-}
-
-#[test]
-fn a_port_whose_last_connections_are_in_time_wait_is_listened_on() {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    let client = TcpStream::connect(address).unwrap();
-    // The end that closes first, the server's, stays for a minute.
-    drop(listener.accept().unwrap());
-    drop((listener, client));
-    let mut namespace = Setup::ostler(["echo", "started"]).env("OSTLER_LISTEN", address.to_string()).run();
-    assert_eq!((namespace.end(), namespace.out().as_str()), (0, "started\n"), "{}", namespace.err());
-}
-
-#[test]
-fn ipv4_and_ipv6_share_a_port() {
-    let port = free_port();
-    let script = fixture("sockets.py");
-    let both = format!("0.0.0.0:{port},[::]:{port}");
-    let namespace = Setup::ostler(["python3", script.to_str().unwrap()]).env("OSTLER_LISTEN", both).run();
-    assert_eq!(namespace.out().matches(" listening").count(), 2, "{}", namespace.err());
-}
-
-/// Connections until the backlog is full.
-fn fill(path: &std::path::Path) -> Vec<OwnedFd> {
-    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let address = UnixAddr::new(path).unwrap();
-    let connection = || {
-        let one = socket(AddressFamily::Unix, SockType::Stream, flags, None).unwrap();
-        connect(one.as_raw_fd(), &address).is_ok().then_some(one)
-    };
-    let waiting: Vec<_> = std::iter::from_fn(connection).take(10_000).collect();
-    assert!(waiting.len() < 10_000, "the backlog is not full");
-    waiting
-}
-
-#[test]
-fn held_sockets_that_do_not_fit_the_limit_are_told() {
-    let err = refused(&[("OSTLER_ULIMIT_NOFILE", "3"), ("OSTLER_LISTEN", "unix:a,unix:b")], &CHILD);
-    assert!(err.contains("OSTLER_ULIMIT_NOFILE: too few for the sockets of OSTLER_LISTEN; write 5"), "{err}");
-}
-
-#[test]
-fn a_unix_socket_of_a_dead_process_is_replaced_a_live_one_is_not() {
-    let folder = Folder::new();
-    let path = folder.path("app.sock");
-    let address = format!("unix:{}", path.display());
-    let live = UnixListener::bind(&path).unwrap();
-    let err = refused(&[("OSTLER_LISTEN", &address)], &CHILD);
-    assert!(err.contains("Address already in use"), "{err}");
-    // One that is too busy to answer is live too: a connection to it would wait.
-    let waiting = fill(&path);
-    refused(&[("OSTLER_LISTEN", &address)], &CHILD);
-    drop((live, waiting));
-    let mut namespace = Setup::ostler(["echo", "started"]).env("OSTLER_LISTEN", &address).run();
-    assert_eq!((namespace.end(), namespace.out().as_str()), (0, "started\n"));
-    // A file that is no socket is nobody's leftover.
-    fs::remove_file(&path).unwrap();
-    fs::write(&path, "precious").unwrap();
-    refused(&[("OSTLER_LISTEN", &address)], &CHILD);
-    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
 }
 
 #[test]
@@ -352,16 +211,6 @@ fn what_cannot_be_counted_here_is_started_all_the_same() {
     assert_eq!(namespace.out(), "started \n", "{}", namespace.err());
     let told = namespace.events("count-unsure").concat();
     assert!(told.contains("statsd cannot be opened here"), "{}", namespace.err());
-}
-
-#[test]
-fn ipv6_takes_ipv4_too_where_that_has_no_socket_of_its_own() {
-    let port = free_port();
-    let mut namespace = Setup::ostler(["sh", "-c", "echo ready; exec sleep 60"])
-        .env("OSTLER_LISTEN", format!("[::]:{port}"))
-        .start();
-    namespace.wait_for_out("ready");
-    assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
 }
 
 #[test]

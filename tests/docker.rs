@@ -35,9 +35,9 @@ impl Image {
         assert!(busybox.exists(), "busybox is missing: apt-get install busybox-static (tests/setup does it)");
         fs::copy(busybox, folder.join("busybox")).unwrap();
         fs::copy(busybox, folder.join("sh")).unwrap();
+        compile(&folder.join("server"));
         fs::write(folder.join("passwd"), "app:x:1000:1000::/:/sh\n").unwrap();
-        let dockerfile =
-            "FROM scratch\nCOPY ostler busybox sh /\nCOPY passwd /etc/\nENTRYPOINT [\"/ostler\", \"--\"]\n";
+        let dockerfile = "FROM scratch\nCOPY ostler busybox sh server /\nCOPY passwd /etc/\nENTRYPOINT [\"/ostler\", \"--\"]\n";
         fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
         text(&docker(&["build", "-q", "-t", &name, folder.to_str().unwrap()]));
         fs::remove_dir_all(&folder).unwrap();
@@ -82,6 +82,14 @@ impl Drop for Container {
     fn drop(&mut self) {
         docker(&["rm", "-f", &self.0]);
     }
+}
+
+/// The server that takes the socket it is handed, as one static file.
+fn compile(to: &Path) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/server.rs");
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--edition=2024", "-C", "target-feature=+crt-static", "-o"]).arg(to).arg(source);
+    text(&rustc.output().unwrap());
 }
 
 /// As little as a container can have.
@@ -162,4 +170,85 @@ fn behind_dockers_own_init_it_is_a_sub_reaper() {
     let container = image.run(&["--init"], "exit 7");
     assert_eq!(container.exit_status(), "7");
     assert!(container.log().contains("subreaper"), "{}", container.log());
+}
+
+/// What the server of a container answers, asked from inside it.
+fn answer(container: &Container) -> String {
+    let output =
+        docker(&["exec", &container.0, "/busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:8000/"]);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Recycles a container's server by hand, and waits until the successor has taken over and the other one is gone.
+fn hand_over(container: &Container) {
+    container.wait_for_log("ready");
+    let before = answer(container);
+    let told = text(&docker(&["exec", &container.0, "/ostler", "--recycle"]));
+    assert_eq!(told, "recycling generation 1");
+    container.wait_for_log("generation-ended");
+    assert!(container.log().contains("handed-over"), "{}", container.log());
+    let after = answer(container);
+    assert!(!before.is_empty() && !after.is_empty() && before != after, "{before} {after}");
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn a_handover_needs_no_privilege() {
+    let image = Image::new();
+    let v4 = "--env=OSTLER_LISTEN=0.0.0.0:8000";
+    for (options, listen) in [
+        (&[][..], v4),
+        (&STRICT, v4),
+        (&["--cap-drop=ALL"], v4),
+        (&["--network=none"], v4),
+        (&["--user=65534"], v4),
+        // With IPv6, and as Docker is without it: [::] can be listened on, and there is no ::1.
+        (&["--sysctl=net.ipv6.conf.all.disable_ipv6=0"], "--env=OSTLER_LISTEN=[::]:8000"),
+        (&["--sysctl=net.ipv6.conf.all.disable_ipv6=1"], "--env=OSTLER_LISTEN=[::]:8000"),
+    ] {
+        let container = image.run(&[options, &[listen]].concat(), "exec /server");
+        hand_over(&container);
+        assert!(!container.log().contains("socket-shared"), "{options:?}: {}", container.log());
+        text(&docker(&["stop", "-t", "30", &container.0]));
+        assert_eq!(container.exit_status(), "143", "{options:?}: {}", container.log());
+    }
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn a_neighbour_in_the_same_network_cannot_recycle() {
+    let image = Image::new();
+    let container = image.run(&["--env=OSTLER_LISTEN=0.0.0.0:8000"], "exec /server");
+    container.wait_for_log("ready");
+    let network = format!("--network=container:{}", container.0);
+    let ask = |options: &[&str]| {
+        let command =
+            [&["run", "--rm", "--entrypoint=/ostler", &network], options, &[&image.0, "--recycle"]].concat();
+        docker(&command).status.code()
+    };
+    // All abstract names are its too, but not the PID namespace by which this one is called.
+    assert_eq!(ask(&[]), Some(1));
+    assert!(!container.log().contains("recycle-started"), "{}", container.log());
+    // The control: who shares the PID namespace too is in the container.
+    let pid = format!("--pid=container:{}", container.0);
+    assert_eq!(ask(&[&pid]), Some(0));
+    container.wait_for_log("handed-over");
+    // But no other user.
+    assert_eq!(ask(&[&pid, "--user=1000"]), Some(1));
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn workers_of_another_user_that_cannot_be_seen_are_told_of() {
+    let image = Image::new();
+    let listen = "--env=OSTLER_LISTEN=0.0.0.0:8000";
+    let script = "exec /busybox su -s /sh app -c 'exec /server'";
+    let unseen = "cannot be seen: give ostler CAP_SYS_PTRACE";
+    let container = image.run(&[listen], script);
+    hand_over(&container);
+    assert!(container.log().contains(unseen), "{}", container.log());
+    // The control: with it they can.
+    let container = image.run(&[listen, "--cap-add=SYS_PTRACE"], script);
+    hand_over(&container);
+    assert!(!container.log().contains(unseen), "{}", container.log());
 }

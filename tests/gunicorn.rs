@@ -3,12 +3,10 @@
 
 mod support;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
-use support::load::{Connections, Tally, answer, answers, load, stay};
+use support::load::{Connections, Tally, answers, both_workers_serve, load, stay};
 use support::venv::Version;
 use support::{Namespace, OSTLER, Setup, children, eventually, field, free_port, state, tini};
 
@@ -92,19 +90,6 @@ fn serving(version: Version, class: &str, held: bool, budget: u64) -> Run {
     run
 }
 
-/// Waits until both workers answer, and returns how many answers that took. A gunicorn that is told to stop while a worker
-/// boots loses the signal: it forks first, and the worker's handlers come later.
-fn both_workers_serve(port: u16) -> u64 {
-    let (mut workers, mut answers) = (BTreeSet::new(), 0);
-    eventually("both workers serve", || {
-        let worker = answer(port);
-        answers += u64::from(worker.is_some());
-        workers.extend(worker);
-        workers.len() >= 2
-    });
-    answers
-}
-
 impl Run {
     /// Waits until one generation serves, and with both its workers.
     fn settle(&mut self) {
@@ -161,8 +146,8 @@ fn twenty_thousand_requests_to_sync_workers() {
     run.load(20_000, Connections::Fresh);
     let counts = counts(&mut run, 5_000);
     assert_counted(&counts, &run.tally);
-    // Each generation lives a little longer than its budget: what it has accepted, it serves.
-    assert!((4..=5).contains(&counts.len()), "{counts:?}");
+    // Each generation lives longer than its budget: it serves until its successor is ready.
+    assert!((2..=4).contains(&counts.len()), "{counts:?}");
     assert_eq!((run.tally.refused, run.tally.dropped), (0, 0));
 }
 
@@ -173,8 +158,8 @@ fn twenty_thousand_requests_to_uvicorn_workers() {
     run.load(20_000, Connections::Fresh);
     let counts = counts(&mut run, 5_000);
     assert_counted(&counts, &run.tally);
-    assert!((4..=5).contains(&counts.len()), "{counts:?}");
-    assert_eq!(run.tally.refused, 0);
+    assert!((2..=4).contains(&counts.len()), "{counts:?}");
+    assert_eq!((run.tally.refused, run.tally.dropped), (0, 0));
 }
 
 #[test]
@@ -208,7 +193,6 @@ fn several_held_sockets_a_unix_one_among_them_outlive_recycles() {
         .start();
     eventually("gunicorn serves", || answers(port));
     let path = namespace.folder.path("app.sock");
-    let inode = fs::metadata(&path).unwrap().ino();
     eventually("two recycles", || {
         assert_eq!(load(port, 100, Connections::Fresh).refused, 0);
         namespace.events("generation-started").len() >= 3
@@ -218,7 +202,6 @@ fn several_held_sockets_a_unix_one_among_them_outlive_recycles() {
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     assert!(answer.contains(" 200 OK"), "{answer}");
-    assert_eq!(fs::metadata(&path).unwrap().ino(), inode, "it is the socket of the start");
     both_workers_serve(port);
     namespace.signal(15);
     assert_eq!(namespace.end(), 0);

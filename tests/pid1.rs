@@ -287,8 +287,9 @@ fn without_a_terminal_a_closed_or_piped_stdin_is_no_matter() {
 fn signals_to_the_group_with_g() {
     let script = "sh -c 'trap \"echo member\" HUP; echo ready; while :; do sleep 0.05; done' & trap 'echo leader' HUP; wait; wait";
     for (flags, expected) in [(&["-g"][..], true), (&[], false)] {
-        let arguments = [flags, &["--", "sh", "-c", script]].concat();
-        let mut namespace = Setup::new(OSTLER, arguments).env("OSTLER_GRACE_PERIOD", "1s").start();
+        // Under nohup SIGHUP is ignored, and a shell cannot trap what it was started with ignored.
+        let arguments = [&["--default-signal=HUP", OSTLER], flags, &["--", "sh", "-c", script]].concat();
+        let mut namespace = Setup::new("env", arguments).env("OSTLER_GRACE_PERIOD", "1s").start();
         namespace.wait_for_out("ready");
         namespace.signal(1);
         namespace.wait_for_out("leader");

@@ -4,15 +4,19 @@ mod address;
 mod advice;
 pub mod limits;
 mod reader;
+mod shell;
+mod strategy;
 mod values;
 
 pub use address::Address;
 pub use advice::advice;
 pub use limits::Limit;
 pub use reader::{Origin, Setting};
+pub use shell::stays;
+pub use strategy::{Chosen, Strategy, strategy};
 
 use crate::count::plan::Choice;
-use crate::supervisor::{Budget, Policy, Recipient};
+use crate::supervisor::{Budget, Policy, Recipient, Recycle, Usr2};
 use nix::sys::resource::Resource;
 use reader::Reader;
 use std::ffi::OsString;
@@ -58,6 +62,57 @@ impl Default for Overrides {
     }
 }
 
+/// How the sockets that are held are opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listening {
+    /// Where.
+    pub addresses: Vec<Address>,
+    /// How many connections may wait.
+    pub backlog: Backlog,
+    /// Who may connect to a unix socket: the mode of its file.
+    pub mode: u32,
+    /// Whose the file of a unix socket is to be; `None`: ostler's.
+    pub owner: Option<Owner>,
+    /// May every generation have a socket of its own?
+    pub steering: Steering,
+}
+
+/// How many connections may wait to be accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backlog {
+    /// So many.
+    Number(i32),
+    /// As many as the kernel allows (`net.core.somaxconn`).
+    Max,
+}
+
+/// Whether the kernel is asked to tell the connections of two generations apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steering {
+    /// Wherever that can be done.
+    Auto,
+    /// Generations share one socket.
+    Off,
+}
+
+/// A user, and perhaps a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The user.
+    pub user: Who,
+    /// The group; `None`: as it is.
+    pub group: Option<Who>,
+}
+
+/// A user or a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// By number.
+    Id(u32),
+    /// By name.
+    Name(String),
+}
+
 /// What the log is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Logging {
@@ -79,7 +134,11 @@ pub struct Config {
     /// Where requests are counted.
     pub count: Choice,
     /// What ostler listens on for the child.
-    pub listen: Vec<Address>,
+    pub listen: Listening,
+    /// How a generation is to be recycled.
+    pub strategy: Strategy,
+    /// The path that a successor must answer with 2xx.
+    pub health_path: Option<String>,
     /// The log.
     pub logging: Logging,
     /// All of it as written, with where it comes from.
@@ -87,12 +146,22 @@ pub struct Config {
 }
 
 /// Every variable but the limits.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 18] = [
     "OSTLER_MAX_REQUESTS",
     "OSTLER_MAX_REQUESTS_JITTER",
     "OSTLER_COUNT",
     "OSTLER_MIN_AGE",
     "OSTLER_LISTEN",
+    "OSTLER_LISTEN_BACKLOG",
+    "OSTLER_LISTEN_MODE",
+    "OSTLER_LISTEN_OWNER",
+    "OSTLER_STEERING",
+    "OSTLER_RECYCLE",
+    "OSTLER_READY",
+    "OSTLER_HEALTH_PATH",
+    "OSTLER_READY_TIMEOUT",
+    "OSTLER_LINGER",
+    "OSTLER_WATCHDOG",
     "OSTLER_GRACE_PERIOD",
     "OSTLER_LOG",
     "OSTLER_LOG_LEVEL",
@@ -129,7 +198,17 @@ impl Config {
         let requests_jitter = reader.read("OSTLER_MAX_REQUESTS_JITTER", "0", values::whole);
         let count = reader.read("OSTLER_COUNT", "auto", values::choice);
         let min_age = reader.read("OSTLER_MIN_AGE", "30s", values::duration);
-        let listen = reader.read("OSTLER_LISTEN", "none", address::parse);
+        let addresses = reader.read("OSTLER_LISTEN", "none", address::parse);
+        let backlog = reader.read("OSTLER_LISTEN_BACKLOG", "2048", values::backlog);
+        let mode = reader.read("OSTLER_LISTEN_MODE", "0777", values::mode);
+        let owner = reader.read("OSTLER_LISTEN_OWNER", "keep", values::owner);
+        let steering = reader.read("OSTLER_STEERING", "auto", values::auto_or_off);
+        let strategy = reader.read("OSTLER_RECYCLE", "auto", values::strategy);
+        let ready = reader.read("OSTLER_READY", "accept", values::ready);
+        let health_path = reader.read("OSTLER_HEALTH_PATH", "none", values::path);
+        let ready_timeout = reader.read("OSTLER_READY_TIMEOUT", "60s", values::timeout);
+        let linger = reader.read("OSTLER_LINGER", "1s", values::duration);
+        let watchdog = reader.read("OSTLER_WATCHDOG", "off", values::watchdog);
         let grace_period = reader.read("OSTLER_GRACE_PERIOD", "25s", values::duration);
         let format = reader.read("OSTLER_LOG", "text", values::log_format);
         let level = reader.read("OSTLER_LOG_LEVEL", "info", values::level);
@@ -145,10 +224,25 @@ impl Config {
                     min_age: min_age?,
                     grace_period: grace_period?,
                     recipient: overrides.recipient,
+                    // These two depend on the command and on what ostler was handed: `strategy` says what they are.
+                    recycle: Recycle::Restart,
+                    usr2: Usr2::Forwarded,
+                    ready: ready?,
+                    ready_timeout: ready_timeout?,
+                    linger: linger?,
+                    watchdog: watchdog?,
                 },
                 limits,
                 count: count?,
-                listen: listen?,
+                listen: Listening {
+                    addresses: addresses?,
+                    backlog: backlog?,
+                    mode: mode?,
+                    owner: owner?,
+                    steering: steering?,
+                },
+                strategy: strategy?,
+                health_path: health_path?,
                 logging: Logging {
                     format: format?,
                     level: overrides.level.or(level)?,
@@ -180,7 +274,7 @@ mod tests {
         assert_eq!(config.policy.min_age, Duration::from_secs(30));
         assert_eq!(config.policy.grace_period, Duration::from_secs(25));
         assert_eq!(config.count, Choice::Auto);
-        assert!(config.listen.is_empty());
+        assert!(config.listen.addresses.is_empty());
         assert!(config.settings.iter().all(|setting| setting.origin == Origin::Default));
     }
 

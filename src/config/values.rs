@@ -1,8 +1,10 @@
 //! How the values of variables are written. Every error says what to write instead.
 
-use super::{Level, LogFormat};
+use super::{Backlog, Level, LogFormat, Owner, Steering, Strategy, Who};
 use crate::count::Source;
 use crate::count::plan::Choice;
+use crate::supervisor::{Ready, Recycle, Signal};
+use nix::sys::signal::Signal as Known;
 use std::time::Duration;
 
 /// Longer than any container lives, and short enough that adding it to the clock cannot overflow.
@@ -49,6 +51,119 @@ pub(super) fn choice(value: &str) -> Result<Choice, String> {
     }
 }
 
+/// A duration that is not 0.
+pub(super) fn timeout(value: &str) -> Result<Duration, String> {
+    match duration(value)? {
+        Duration::ZERO => Err("write a duration over 0, such as 60s".into()),
+        some => Ok(some),
+    }
+}
+
+/// A duration of a second or more; `off` and `0` turn it off.
+pub(super) fn watchdog(value: &str) -> Result<Option<Duration>, String> {
+    let parsed = if value == "off" { Ok(Duration::ZERO) } else { duration(value) };
+    match parsed {
+        Ok(Duration::ZERO) => Ok(None),
+        Ok(duration) if duration >= Duration::from_secs(1) => Ok(Some(duration)),
+        Ok(_) | Err(_) => Err("write a duration of 1s or more, such as 30s, or off".into()),
+    }
+}
+
+/// How a generation is recycled.
+pub(super) fn strategy(value: &str) -> Result<Strategy, String> {
+    match value.split_once(':').unwrap_or((value, "HUP")) {
+        ("auto", _) if value == "auto" => Ok(Strategy::Auto),
+        ("handover", _) if value == "handover" => Ok(Strategy::Only(Recycle::Handover)),
+        ("restart", _) if value == "restart" => Ok(Strategy::Only(Recycle::Restart)),
+        ("reload", name) => match signal(name) {
+            // These end it, or stop it for ever.
+            Some(signal) if ![2, 3, 9, 15, 19].contains(&signal.0) => {
+                Ok(Strategy::Only(Recycle::Reload(signal)))
+            }
+            Some(_) | None => Err("write a signal by which the program reloads, such as reload:HUP".into()),
+        },
+        _ => Err("write auto, handover, restart, reload or reload:SIGNAL".into()),
+    }
+}
+
+/// A signal by its name, with or without SIG, or by its number.
+fn signal(name: &str) -> Option<Signal> {
+    let number = match name.parse::<i32>() {
+        Ok(number) => Known::try_from(number).ok()?,
+        Err(_) => format!("SIG{}", name.strip_prefix("SIG").unwrap_or(name)).parse::<Known>().ok()?,
+    };
+    Some(Signal(number as i32))
+}
+
+/// When a successor counts as ready.
+pub(super) fn ready(value: &str) -> Result<Ready, String> {
+    match value.split_once(':') {
+        None if value == "accept" => Ok(Ready::Accept),
+        None if value == "notify" => Ok(Ready::Notify),
+        Some(("delay", time)) => duration(time).map(Ready::Delay),
+        Some(_) | None => Err("write accept, notify or delay:10s".into()),
+    }
+}
+
+/// The path of a health request, or none.
+pub(super) fn path(value: &str) -> Result<Option<String>, String> {
+    match value {
+        "none" => Ok(None),
+        _ if value.starts_with('/') && value.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Some(value.to_owned()))
+        }
+        _ => Err("write a path as it stands in a request, such as /healthz".into()),
+    }
+}
+
+/// On or off.
+pub(super) fn auto_or_off(value: &str) -> Result<Steering, String> {
+    match value {
+        "auto" => Ok(Steering::Auto),
+        "off" => Ok(Steering::Off),
+        _ => Err("write auto or off".into()),
+    }
+}
+
+/// How many connections may wait.
+pub(super) fn backlog(value: &str) -> Result<Backlog, String> {
+    match value.parse() {
+        Ok(number @ 1..=4096) => Ok(Backlog::Number(number)),
+        Err(_) if value == "max" => Ok(Backlog::Max),
+        Ok(_) | Err(_) => {
+            Err("write a number from 1 to 4096, or max (what net.core.somaxconn allows)".into())
+        }
+    }
+}
+
+/// The mode of a file, in octal.
+pub(super) fn mode(value: &str) -> Result<u32, String> {
+    u32::from_str_radix(value, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777 && !value.starts_with('+'))
+        .ok_or_else(|| "write a mode in octal, such as 0660".into())
+}
+
+/// `keep`, `app`, `app:web`, `1000:1000`.
+pub(super) fn owner(value: &str) -> Result<Option<Owner>, String> {
+    // What useradd(8) lets a name be made of.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-$".contains(&byte);
+    let who = |text: &str| match text.parse() {
+        Ok(id) => Some(Who::Id(id)),
+        Err(_) if text.is_empty() || !text.bytes().all(plain) => None,
+        Err(_) => Some(Who::Name(text.to_owned())),
+    };
+    if value == "keep" {
+        return Ok(None);
+    }
+    let (user, group) = value.split_once(':').map_or((value, None), |(user, group)| (user, Some(group)));
+    match (who(user), group.map(who)) {
+        (Some(user), None) => Ok(Some(Owner { user, group: None })),
+        (Some(user), Some(Some(group))) => Ok(Some(Owner { user, group: Some(group) })),
+        (None, _) | (_, Some(None)) => Err("write a user or user:group, such as app:web or 1000:1000".into()),
+    }
+}
+
 /// How log lines look.
 pub(super) fn log_format(value: &str) -> Result<LogFormat, String> {
     match value {
@@ -73,7 +188,7 @@ pub(super) fn level(value: &str) -> Result<Level, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use proptest::prelude::{any, proptest};
 
     #[test]
     fn durations() {
@@ -104,10 +219,75 @@ mod tests {
         }
     }
 
+    #[test]
+    fn strategies() {
+        let only = |recycle| Ok(Strategy::Only(recycle));
+        for (text, strategy) in [
+            ("auto", Ok(Strategy::Auto)),
+            ("handover", only(Recycle::Handover)),
+            ("restart", only(Recycle::Restart)),
+            ("reload", only(Recycle::Reload(Signal::HUP))),
+            ("reload:HUP", only(Recycle::Reload(Signal::HUP))),
+            ("reload:SIGUSR1", only(Recycle::Reload(Signal(10)))),
+            ("reload:12", only(Recycle::Reload(Signal::USR2))),
+        ] {
+            assert_eq!(super::strategy(text), strategy, "{text}");
+        }
+        for text in
+            ["", "auto:", "restart:HUP", "reload:", "reload:NONE", "reload:KILL", "reload:TERM", "reload:99"]
+        {
+            assert!(super::strategy(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn readiness() {
+        assert_eq!(ready("accept"), Ok(Ready::Accept));
+        assert_eq!(ready("notify"), Ok(Ready::Notify));
+        assert_eq!(ready("delay:10s"), Ok(Ready::Delay(Duration::from_secs(10))));
+        for text in ["", "delay", "delay:", "delay:soon", "accept:1s"] {
+            assert!(ready(text).is_err(), "{text}");
+        }
+        assert_eq!(path("none"), Ok(None));
+        assert_eq!(path("/healthz?full=1"), Ok(Some("/healthz?full=1".into())));
+        for text in ["healthz", "/a b", "/a\r\nX: y", "/ä"] {
+            assert!(path(text).is_err(), "{text}");
+        }
+        assert_eq!(watchdog("off"), Ok(None));
+        assert_eq!(watchdog("0"), Ok(None));
+        assert_eq!(watchdog("5"), Ok(Some(Duration::from_secs(5))));
+        for text in ["", "999ms", "soon"] {
+            assert!(watchdog(text).is_err(), "{text}");
+        }
+        assert!(timeout("0").is_err());
+    }
+
+    #[test]
+    fn sockets() {
+        assert_eq!(backlog("1"), Ok(Backlog::Number(1)));
+        assert_eq!(backlog("max"), Ok(Backlog::Max));
+        for text in ["0", "4097", "-1", "many"] {
+            assert!(backlog(text).is_err(), "{text}");
+        }
+        assert_eq!(mode("0660"), Ok(0o660));
+        for text in ["", "0999", "1777", "+660", "rw"] {
+            assert!(mode(text).is_err(), "{text}");
+        }
+        let owner = |user, group| Ok(Some(Owner { user, group }));
+        let name = |name: &str| Who::Name(name.to_owned());
+        assert_eq!(super::owner("keep"), Ok(None));
+        assert_eq!(super::owner("app"), owner(name("app"), None));
+        assert_eq!(super::owner("1000:web"), owner(Who::Id(1000), Some(name("web"))));
+        for text in [":", "app:", ":web", "a:b:c"] {
+            assert!(super::owner(text).is_err(), "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_panics(text in any::<String>()) {
             let _ = (whole(&text), requests(&text), duration(&text), choice(&text), level(&text));
+            let _ = (strategy(&text), ready(&text), path(&text), backlog(&text), mode(&text), super::owner(&text));
         }
     }
 }

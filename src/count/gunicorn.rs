@@ -81,6 +81,8 @@ pub(crate) const LOG_SYSLOG: Setting = Setting { short: None, long: "--log-syslo
 
 pub(crate) const MAX_REQUESTS: Setting =
     Setting { short: None, long: "--max-requests", name: "max_requests" };
+pub(crate) const PID_FILE: Setting = Setting { short: Some("-p"), long: "--pid", name: "pidfile" };
+pub(crate) const DAEMON: Setting = Setting { short: Some("-D"), long: "--daemon", name: "daemon" };
 pub(crate) const REUSE_PORT: Setting = Setting { short: None, long: "--reuse-port", name: "reuse_port" };
 
 impl Gunicorn {

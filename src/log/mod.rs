@@ -1,5 +1,6 @@
 //! Records to lines on stderr, as text or JSON. Writing never blocks: a line that cannot go out is dropped and counted.
 
+mod notice;
 mod record;
 mod sink;
 

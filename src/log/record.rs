@@ -2,12 +2,11 @@
 
 use super::sink::LONGEST_LINE;
 use crate::config::Level;
-use crate::supervisor::{Cause, ExitStatus, Notice, Outcome, RecycleReason, Signal};
 use humantime::format_rfc3339_millis;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 use std::fmt::Write;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,70 +29,6 @@ impl Record {
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.fields.push((name, value.into()));
         self
-    }
-
-    /// The record of a notice. `orphans` is the level at which reaped orphans are told.
-    #[must_use]
-    pub fn of(notice: &Notice, orphans: Level) -> Self {
-        match notice {
-            Notice::GenerationStarted { id, pid, max_requests } => {
-                let started = Self::new(Level::Info, "generation-started", "the program is being executed")
-                    .with("generation", id.0)
-                    .with("pid", pid.0);
-                match max_requests {
-                    Some(limit) => started.with("max_requests", *limit),
-                    None => started,
-                }
-            }
-            Notice::SpawnFailed { id, error, retry_in } => {
-                let failed = Self::new(Level::Error, "spawn-failed", error.message.clone())
-                    .with("generation", id.0)
-                    .with("exit_code", error.code());
-                match retry_in {
-                    Some(pause) => failed.with("retry_in_s", seconds(*pause)),
-                    None => failed,
-                }
-            }
-            Notice::RecycleStarted { id, reason, age } => {
-                let RecycleReason::Requests { used, limit } = reason;
-                Self::new(Level::Info, "recycle-started", "the request budget is spent")
-                    .with("generation", id.0)
-                    .with("requests", *used)
-                    .with("max_requests", *limit)
-                    .with("age_s", seconds(*age))
-            }
-            Notice::GenerationEnded { id, outcome, cause, requests, age } => ended(outcome, *cause)
-                .with("generation", id.0)
-                .with("requests", *requests)
-                .with("age_s", seconds(*age)),
-            Notice::Stopping { signal, grace } => {
-                Self::new(Level::Info, "stopping", "ostler has been told to stop")
-                    .with("signal", name(*signal))
-                    .with("grace_s", seconds(*grace))
-            }
-            Notice::GraceExpired { id } => {
-                let message = "the grace period is over: SIGKILL to the process group";
-                Self::new(Level::Warn, "grace-expired", message).with("generation", id.0)
-            }
-            Notice::GroupLeft { id } => {
-                let message = "SIGKILL has not ended all of the process group; going on without it";
-                Self::new(Level::Error, "group-left", message).with("generation", id.0)
-            }
-            Notice::SignalForwarded { signal } => {
-                Self::new(Level::Debug, "signal-forwarded", "sent on").with("signal", name(*signal))
-            }
-            Notice::SignalRefused { id } => {
-                let message = "signals do not reach the child, which is another user's, so it is not recycled; give ostler CAP_KILL";
-                Self::new(Level::Error, "signal-refused", message).with("generation", id.0)
-            }
-            Notice::SignalDropped { signal } => {
-                Self::new(Level::Info, "signal-dropped", "no leader is there to take it")
-                    .with("signal", name(*signal))
-            }
-            Notice::OrphanReaped { pid, status } => Self::new(orphans, "orphan-reaped", describe(*status))
-                .with("pid", pid.0)
-                .with("exit_code", status.code()),
-        }
     }
 
     /// `2026-01-31T12:00:00.000Z ostler info event: message field=value`
@@ -142,44 +77,6 @@ impl Record {
     }
 }
 
-fn ended(outcome: &Outcome, cause: Cause) -> Record {
-    let status = match outcome {
-        Outcome::Ended(status) => describe(*status),
-        Outcome::NeverRan(error) => error.message.clone(),
-    };
-    let (level, why) = match (cause, outcome) {
-        (Cause::Recycled, _) => (Level::Info, "as its budget was spent"),
-        (Cause::Stopped, _) => (Level::Info, "as ostler was told to stop"),
-        (Cause::ByItself, Outcome::Ended(ExitStatus::Exited(0))) => (Level::Info, "by itself"),
-        (Cause::ByItself, _) => (Level::Warn, "by itself"),
-    };
-    Record::new(level, "generation-ended", format!("{status}, {why}")).with("exit_code", outcome.code())
-}
-
-/// A status in words.
-fn describe(status: ExitStatus) -> String {
-    match status {
-        ExitStatus::Exited(code) => format!("exited with status {code}"),
-        ExitStatus::Signaled(signal) => format!("ended by {}", name(signal)),
-        ExitStatus::Dumped(signal) => format!("ended by {}, core dumped", name(signal)),
-    }
-}
-
-/// A signal's name: `SIGTERM`, `SIGRTMIN+1`. The first real-time signal is 34 to programs, 32 to the kernel (signal(7)).
-fn name(signal: Signal) -> String {
-    match (nix::sys::signal::Signal::try_from(signal.0), signal.0) {
-        (Ok(known), _) => known.as_str().to_owned(),
-        (Err(_), 34) => "SIGRTMIN".to_owned(),
-        (Err(_), number @ 35..=64) => format!("SIGRTMIN+{}", number - 34),
-        (Err(_), number) => format!("signal {number}"),
-    }
-}
-
-/// Seconds, to the millisecond.
-fn seconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1000.0).round() / 1000.0
-}
-
 /// Can it stand in a text line as it is?
 fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'=')
@@ -219,8 +116,9 @@ impl Serialize for Line<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervisor::{GenerationId, SpawnCause, SpawnError};
+    use crate::supervisor::{GenerationId, Notice, RecycleReason, SpawnCause, SpawnError};
     use proptest::prelude::*;
+    use std::time::Duration;
 
     const EPOCH: SystemTime = SystemTime::UNIX_EPOCH;
 
@@ -246,14 +144,6 @@ mod tests {
             r#"{"time":"1970-01-01T00:00:00.000Z","source":"ostler","level":"info","event":"recycle-started","message":"the request budget is spent","generation":2,"requests":5003,"max_requests":5000,"age_s":93.25}"#
                 .to_owned() + "\n"
         );
-    }
-
-    #[test]
-    fn signals_have_names() {
-        for (number, expected) in [(15, "SIGTERM"), (34, "SIGRTMIN"), (64, "SIGRTMIN+30"), (33, "signal 33")]
-        {
-            assert_eq!(name(Signal(number)), expected);
-        }
     }
 
     #[test]

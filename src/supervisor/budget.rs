@@ -1,6 +1,7 @@
 //! What a generation may use before it is recycled: limits with jitter in, a reason to recycle out.
 
 use fastrand::Rng;
+use std::time::Duration;
 
 /// The budgets of every generation, as configured. `None` is off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct Usage {
     pub requests: u64,
 }
 
-/// Which budget is spent, with the figures.
+/// Why a generation is recycled, with the figures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecycleReason {
     /// The request budget.
@@ -35,6 +36,10 @@ pub enum RecycleReason {
         /// The limit of this generation.
         limit: u64,
     },
+    /// Somebody asked for it.
+    Command,
+    /// Connections waited this long, and none of them was accepted.
+    Hung(Duration),
 }
 
 impl Budget {
@@ -46,9 +51,6 @@ impl Budget {
 }
 
 impl Limits {
-    /// Nothing is ever spent.
-    pub const NONE: Self = Self { requests: None };
-
     /// The first budget that is spent, if one is.
     #[must_use]
     pub fn spent(&self, usage: &Usage) -> Option<RecycleReason> {

@@ -1,38 +1,32 @@
-//! A generation on its way out: told to stop, or its leader dead already. SIGTERM, the grace period, SIGKILL, and then
-//! the next generation or the end.
+//! A generation on its way out: told to stop, or its leader dead already. SIGTERM, the grace period, SIGKILL.
 
-use super::event::{Event, Outcome, Signal, SpawnCause, SpawnError};
+use super::action::{Action, Target};
+use super::event::{Event, ExitStatus, Outcome, Signal};
 use super::generation::Generation;
 use super::notice::{Cause, Notice};
-use super::restart::backoff;
 use super::turn::Turn;
-use super::{State, ends};
 use std::time::{Duration, Instant};
 
 /// How long ostler waits for processes that have got SIGKILL before it goes on without them: they hang in the kernel
 /// (state D), or are zombies whose own parent does not reap them.
 const KILL_WAIT: Duration = Duration::from_secs(5);
 
+/// How often a stop that shows no effect is sent again. A gunicorn worker that still boots loses SIGTERM.
+const REMIND: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Debug)]
 pub(super) struct Departure {
     pub(super) generation: Generation,
-    pub(super) then: Then,
+    /// What will be told of its end.
+    pub(super) cause: Cause,
     leader: Leader,
     force: Force,
 }
 
-/// What comes after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Then {
-    /// The next generation, or another try at this one if it never ran.
-    Replace,
-    /// The end of ostler.
-    Exit,
-}
-
 #[derive(Clone, Debug)]
 enum Leader {
-    Alive,
+    /// Told to stop; to be told again then.
+    Alive { remind: Instant },
     /// Dead and reaped; others of its group may live on.
     Reaped(Outcome),
 }
@@ -46,101 +40,122 @@ enum Force {
     Sent(Instant),
 }
 
+/// What came of a departure.
+#[derive(Clone, Debug)]
+pub(super) struct Gone {
+    pub(super) generation: Generation,
+    pub(super) rest: Rest,
+}
+
+/// What is left of a generation that ostler is done with.
+#[derive(Clone, Debug)]
+pub(super) enum Rest {
+    /// Its leader is reaped.
+    Reaped(Outcome),
+    /// Its leader hangs in the kernel.
+    Hangs,
+}
+
+impl Rest {
+    /// The exit status that tells of it.
+    pub(super) fn code(&self) -> u8 {
+        match self {
+            Self::Reaped(outcome) => outcome.code(),
+            Self::Hangs => ExitStatus::Signaled(Signal::KILL).code(),
+        }
+    }
+}
+
 impl Departure {
     /// Tells the generation to stop.
-    pub(super) fn told(generation: Generation, then: Then, turn: &mut Turn<'_>) -> State {
+    pub(super) fn told(generation: Generation, cause: Cause, turn: &mut Turn<'_>) -> Self {
         turn.send(generation.id, Signal::TERM);
-        let force = Force::At(turn.now + turn.policy.grace_period);
-        State::Departing(Self { generation, then, leader: Leader::Alive, force })
+        let leader = Leader::Alive { remind: turn.now + REMIND };
+        Self { generation, cause, leader, force: Force::At(turn.now + turn.policy.grace_period) }
     }
 
-    /// The leader has died and nobody had told it to.
-    pub(super) fn by_itself(generation: Generation, outcome: Outcome, turn: &mut Turn<'_>) -> State {
-        let then = match &outcome {
-            Outcome::Ended(_) => {
-                turn.log(generation.ended(turn.now, outcome.clone(), Cause::ByItself));
-                Then::Exit
-            }
-            Outcome::NeverRan(error) => {
-                let (then, retry_in) = match error.cause {
-                    SpawnCause::Resources => {
-                        (Then::Replace, Some(backoff(generation.failures.saturating_add(1))))
-                    }
-                    SpawnCause::NotFound | SpawnCause::NotExecutable => (Then::Exit, None),
-                };
-                turn.log(Notice::SpawnFailed { id: generation.id, error: error.clone(), retry_in });
-                then
-            }
-        };
+    /// The leader has died and nobody had told it to. `notice` says what that means.
+    pub(super) fn dead(
+        generation: Generation,
+        outcome: Outcome,
+        notice: Notice,
+        turn: &mut Turn<'_>,
+    ) -> Self {
+        turn.log(notice);
         let force = Force::At(turn.now + turn.policy.grace_period);
-        let mut departure = Self { generation, then, leader: Leader::Alive, force };
+        let leader = Leader::Alive { remind: turn.now };
+        let mut departure = Self { generation, cause: Cause::ByItself, leader, force };
         departure.bury(outcome, turn);
-        State::Departing(departure)
+        departure
     }
 
     pub(super) fn deadline(&self) -> Instant {
-        match self.force {
-            Force::At(time) => time,
-            Force::Sent(time) => time + KILL_WAIT,
+        match (self.force, &self.leader) {
+            (Force::At(time), Leader::Alive { remind }) => time.min(*remind),
+            (Force::At(time), Leader::Reaped(_)) => time,
+            (Force::Sent(time), _) => time + KILL_WAIT,
         }
     }
 
-    pub(super) fn step(mut self, event: Event, turn: &mut Turn<'_>) -> State {
-        let id = self.generation.id;
-        match (event, &self.leader) {
-            (Event::Signal(signal), _) => self.signal(signal, turn),
-            (Event::RequestsServed { id, count }, _) => self.generation.count(id, count),
-            (Event::Exited { id: exited, outcome }, Leader::Alive) if exited == id => {
-                let cause = match self.then {
-                    Then::Replace => Cause::Recycled,
-                    Then::Exit => Cause::Stopped,
-                };
-                turn.log(self.generation.ended(turn.now, outcome.clone(), cause));
-                self.bury(outcome, turn);
-            }
-            (Event::GroupGone { id: gone }, Leader::Reaped(outcome)) if gone == id => {
-                return self.conclude(outcome, turn);
-            }
-            (Event::KillRefused { id: refused }, leader) if refused == id => {
-                let still_serves =
-                    matches!((leader, self.force, self.then), (Leader::Alive, Force::At(_), Then::Replace));
-                self.generation.refused(turn);
-                if still_serves {
-                    self.generation.keep();
-                    return State::Serving(self.generation);
+    /// Has it its leader, and has that not been killed?
+    pub(super) fn may_serve(&self) -> bool {
+        matches!((&self.leader, self.force), (Leader::Alive { .. }, Force::At(_)))
+    }
+
+    /// The time until SIGKILL.
+    pub(super) fn grace_left(&self, now: Instant) -> Duration {
+        match self.force {
+            Force::At(time) => time.saturating_duration_since(now),
+            Force::Sent(_) => Duration::ZERO,
+        }
+    }
+
+    /// Takes in an event, whosever it is.
+    pub(super) fn step(&mut self, event: &Event, turn: &mut Turn<'_>) -> Option<Gone> {
+        let own = self.generation.id;
+        match event {
+            Event::RequestsServed { id, count } => self.generation.count(*id, *count),
+            Event::Exited { id, outcome, .. } if *id == own => {
+                if let Leader::Alive { .. } = self.leader {
+                    turn.log(self.generation.ended(turn.now, outcome.clone(), self.cause));
+                    self.bury(outcome.clone(), turn);
                 }
             }
-            (Event::Tick, _) if turn.now >= self.deadline() => return self.force(turn),
-            (
-                Event::Spawned { .. }
-                | Event::SpawnFailed { .. }
-                | Event::Exited { .. }
-                | Event::GroupGone { .. }
-                | Event::KillRefused { .. }
-                | Event::OrphanReaped { .. }
-                | Event::Tick,
-                _,
-            ) => {}
+            Event::GroupGone { id } if *id == own => {
+                if let Leader::Reaped(outcome) = &self.leader {
+                    let rest = Rest::Reaped(outcome.clone());
+                    return Some(Gone { generation: self.generation.clone(), rest });
+                }
+            }
+            Event::KillRefused { id } if *id == own => self.generation.refused(turn),
+            Event::Tick if turn.now >= self.deadline() => return self.press(turn),
+            Event::Exited { .. }
+            | Event::GroupGone { .. }
+            | Event::KillRefused { .. }
+            | Event::Tick
+            | Event::Signal(_)
+            | Event::Spawned { .. }
+            | Event::SpawnFailed { .. }
+            | Event::OrphanReaped { .. }
+            | Event::Looked { .. }
+            | Event::DrainChecked { .. }
+            | Event::QueueSeen { .. }
+            | Event::Shed { .. }
+            | Event::SteerFailed { .. }
+            | Event::Asked { .. } => {}
         }
-        State::Departing(self)
+        None
     }
 
-    fn signal(&mut self, signal: Signal, turn: &mut Turn<'_>) {
-        if ends(signal) && self.then == Then::Replace {
-            let grace = match self.force {
-                Force::At(time) => time.saturating_duration_since(turn.now),
-                Force::Sent(_) => Duration::ZERO,
-            };
-            turn.log(Notice::Stopping { signal, grace });
-            self.then = Then::Exit;
-        }
+    /// Passes a signal on. When the leader is gone, one that asks for the end goes to who is left of the group.
+    pub(super) fn signal(&self, signal: Signal, turn: &mut Turn<'_>) {
         let id = self.generation.id;
         match self.leader {
-            Leader::Alive => turn.forward(id, signal),
+            Leader::Alive { .. } => turn.forward(id, signal),
             // There is nobody left who would pass it on.
-            Leader::Reaped(_) if ends(signal) => {
+            Leader::Reaped(_) if signal.asks_for_the_end() => {
                 turn.log(Notice::SignalForwarded { signal });
-                turn.kill_group(id, signal);
+                turn.kill(Target::Group(id), signal);
             }
             Leader::Reaped(_) => turn.log(Notice::SignalDropped { signal }),
         }
@@ -152,52 +167,44 @@ impl Departure {
         let id = self.generation.id;
         match self.force {
             Force::At(_) => {
-                turn.kill_group(id, Signal::TERM);
+                turn.kill(Target::Group(id), Signal::TERM);
                 // A stopped process takes SIGTERM only when it runs again.
-                turn.kill_group(id, Signal::CONT);
+                turn.kill(Target::Group(id), Signal::CONT);
             }
-            Force::Sent(_) => turn.kill_group(id, Signal::KILL),
+            Force::Sent(_) => turn.kill(Target::Group(id), Signal::KILL),
         }
-        turn.reap(id);
+        turn.order(Action::Reap(id));
         self.leader = Leader::Reaped(outcome);
     }
 
-    /// Its deadline has come: SIGKILL, and if that was sent already, on without it.
-    fn force(mut self, turn: &mut Turn<'_>) -> State {
+    /// A deadline has come: the stop again, then SIGKILL, and if that was sent already, on without it.
+    fn press(&mut self, turn: &mut Turn<'_>) -> Option<Gone> {
         let id = self.generation.id;
-        match (self.force, &self.leader) {
-            (Force::At(_), _) => {
+        match (self.force, &mut self.leader) {
+            (Force::At(time), Leader::Alive { remind }) if turn.now < time => {
+                *remind = turn.now + REMIND;
+                turn.kill(Target::Gunicorn(id), Signal::TERM);
+                None
+            }
+            (Force::At(_), leader) => {
                 turn.log(Notice::GraceExpired { id });
-                if let Leader::Alive = self.leader {
+                if let Leader::Alive { .. } = leader {
                     // It may have left its group.
-                    turn.kill_leader(id, Signal::KILL);
+                    turn.kill(Target::Leader(id), Signal::KILL);
                 }
-                turn.kill_group(id, Signal::KILL);
+                turn.kill(Target::Group(id), Signal::KILL);
                 self.force = Force::Sent(turn.now);
-                State::Departing(self)
+                None
             }
-            (Force::Sent(_), Leader::Reaped(outcome)) => {
+            (Force::Sent(_), leader) => {
                 turn.log(Notice::GroupLeft { id });
-                self.conclude(outcome, turn)
+                turn.left.push(id);
+                let rest = match leader {
+                    Leader::Alive { .. } => Rest::Hangs,
+                    Leader::Reaped(outcome) => Rest::Reaped(outcome.clone()),
+                };
+                Some(Gone { generation: self.generation.clone(), rest })
             }
-            // What it holds cannot be had, and it cannot be reaped: the end of the container is what is left.
-            (Force::Sent(_), Leader::Alive) => {
-                turn.log(Notice::GroupLeft { id });
-                turn.exit(Signal::KILL.exit_code())
-            }
-        }
-    }
-
-    /// It is gone: the end, the next generation, or another try at one that something was short for.
-    fn conclude(&self, outcome: &Outcome, turn: &mut Turn<'_>) -> State {
-        let gone = &self.generation;
-        match (self.then, outcome) {
-            (Then::Replace, Outcome::Ended(_)) => turn.spawn(gone.id.next(), 0),
-            (Then::Replace, Outcome::NeverRan(SpawnError { cause: SpawnCause::Resources, .. })) => {
-                let failures = gone.failures.saturating_add(1);
-                State::Waiting { id: gone.id, until: turn.now + backoff(failures), failures }
-            }
-            (Then::Replace, Outcome::NeverRan(_)) | (Then::Exit, _) => turn.exit(outcome.code()),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The vocabulary between the pure room and the edge: what has happened (`Event`), what is to be done (`Action`).
+//! What has happened, as the edge tells it to the pure room: facts, in the past tense.
 
-use super::notice::Notice;
+use super::action::Command;
 use std::fmt;
 
 /// The number of a generation: 1 for the first, one more for each that follows.
@@ -21,6 +21,27 @@ impl fmt::Display for GenerationId {
     }
 }
 
+/// One of the two sockets that ostler holds for every address. A generation serves on one of them and its successor on the
+/// other, so that the kernel can tell their connections apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// Where the first generation serves.
+    A,
+    /// Where its successor does.
+    B,
+}
+
+impl Slot {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
+
 /// A process id, as the kernel gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pid(pub i32);
@@ -30,16 +51,25 @@ pub struct Pid(pub i32);
 pub struct Signal(pub i32);
 
 impl Signal {
+    /// Read your configuration again; gunicorn replaces its workers.
+    pub const HUP: Self = Self(1);
     /// Interrupt from the keyboard.
     pub const INT: Self = Self(2);
     /// Quit from the keyboard; a quick shutdown to gunicorn and nginx.
     pub const QUIT: Self = Self(3);
+    /// gunicorn: replace yourself by a new master.
+    pub const USR2: Self = Self(12);
     /// Cannot be caught.
     pub const KILL: Self = Self(9);
     /// The container is to stop.
     pub const TERM: Self = Self(15);
     /// Continue if stopped.
     pub const CONT: Self = Self(18);
+
+    /// Does it ask for the end?
+    pub(super) fn asks_for_the_end(self) -> bool {
+        matches!(self, Self::TERM | Self::INT | Self::QUIT)
+    }
 
     /// The exit status by which a shell tells of a death by this signal: 128 + n.
     #[must_use]
@@ -121,6 +151,63 @@ impl Outcome {
     }
 }
 
+/// Is an accept queue empty?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// It is.
+    Empty,
+    /// Connections wait in it.
+    Waiting,
+}
+
+/// Who has sent a command: a number that the edge knows a return address for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client(pub u32);
+
+/// What can be seen of a successor from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// Does it take connections?
+    pub door: Door,
+    /// Has it said `READY=1` (`sd_notify(3)`)?
+    pub said_ready: bool,
+    /// Its workers, if it is a gunicorn and they can be seen.
+    pub workers: Vec<Worker>,
+    /// Could they be seen?
+    pub view: View,
+}
+
+/// May ostler see what it looks for in /proc?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// It may.
+    Clear,
+    /// The server is another user's, and ostler has no `CAP_SYS_PTRACE` (proc(5), "/proc/pid/fd/").
+    Hidden,
+}
+
+/// What came of the connection by which a successor is probed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// It has not been accepted yet.
+    Closed,
+    /// It was accepted; where a health path is asked for, it was answered with 2xx.
+    Open,
+    /// It was accepted and answered with something else, or not answered.
+    Unhealthy(String),
+    /// The generations share their sockets, so whoever accepts may be another.
+    Blind,
+}
+
+/// A gunicorn worker, by its heartbeat file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Worker {
+    /// A number for the file's name, which is its own.
+    pub file: u64,
+    /// Has it run its loop at least once, its app loaded?
+    pub beats: bool,
+}
+
 /// A fact, in the past tense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -146,6 +233,8 @@ pub enum Event {
         id: GenerationId,
         /// How.
         outcome: Outcome,
+        /// The process of its group that it has put in its own place: gunicorn does on SIGUSR2.
+        heir: Option<Pid>,
     },
     /// A reaped leader's process group has no member left.
     GroupGone {
@@ -171,35 +260,44 @@ pub enum Event {
         /// How many since the last such event.
         count: u64,
     },
+    /// What a look at a successor showed.
+    Looked {
+        /// Which generation.
+        id: GenerationId,
+        /// What was to be seen.
+        sight: Sight,
+    },
+    /// What waits to be accepted where a generation is being drained.
+    DrainChecked {
+        /// Where.
+        slot: Slot,
+        /// Is anything left?
+        queue: Queue,
+    },
+    /// Which connections wait to be accepted, each by a number that stays its own. None: nothing waits.
+    QueueSeen {
+        /// Where.
+        slot: Slot,
+        /// The connections, in ascending order.
+        waiting: Vec<u64>,
+    },
+    /// Connections that nobody would ever have accepted were closed.
+    Shed {
+        /// How many.
+        connections: u64,
+    },
+    /// New connections could not be given to the slot that was ordered.
+    SteerFailed {
+        /// For people: where, and the kernel's words.
+        message: String,
+    },
+    /// Somebody in the container wants something.
+    Asked {
+        /// Who is to be answered.
+        client: Client,
+        /// What.
+        command: Command,
+    },
     /// Time has passed. The last of every batch of events.
     Tick,
-}
-
-/// Whom a signal is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The leader alone.
-    Leader(GenerationId),
-    /// The leader's process group, the leader included.
-    Group(GenerationId),
-}
-
-/// An order to the edge.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Start the child as this generation. Answered by `Spawned` or `SpawnFailed`.
-    Spawn(GenerationId),
-    /// Send a signal.
-    Kill {
-        /// To whom.
-        target: Target,
-        /// Which.
-        signal: Signal,
-    },
-    /// Reap a dead leader: from here on its pid may be another's. Answered by `GroupGone`, at once or later.
-    Reap(GenerationId),
-    /// Tell.
-    Log(Notice),
-    /// End ostler with this exit status.
-    Exit(u8),
 }

@@ -1,7 +1,7 @@
 //! One generation of the child: what it may use, what it has used.
 
 use super::budget::{Limits, RecycleReason, Usage};
-use super::event::{GenerationId, Outcome, Pid};
+use super::event::{GenerationId, Outcome, Pid, Slot};
 use super::notice::{Cause, Notice};
 use super::turn::Turn;
 use std::time::{Duration, Instant};
@@ -9,28 +9,49 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug)]
 pub(super) struct Generation {
     pub(super) id: GenerationId,
-    pub(super) pid: Pid,
+    pub(super) slot: Slot,
     pub(super) started: Instant,
-    pub(super) limits: Limits,
-    pub(super) usage: Usage,
+    limits: Limits,
+    usage: Usage,
     /// How many starts in a row had failed before this one.
     pub(super) failures: u32,
-    pub(super) reach: Reach,
+    pub(super) fate: Fate,
+    reach: Reach,
+}
+
+/// May it be replaced?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Replaceable,
+    /// No: it was asked to end, and may take its time.
+    AskedToEnd,
+    /// No: it cannot be told to stop.
+    Deaf,
 }
 
 /// Do signals arrive there?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+enum Reach {
     Open,
     /// The kernel has refused one, and that was told.
     Refused,
 }
 
 impl Generation {
-    pub(super) fn new(id: GenerationId, pid: Pid, failures: u32, turn: &mut Turn<'_>) -> Self {
+    pub(super) fn new(id: GenerationId, slot: Slot, pid: Pid, failures: u32, turn: &mut Turn<'_>) -> Self {
         let limits = turn.policy.budget.draw(turn.random);
-        let usage = Usage::default();
-        Self { id, pid, started: turn.now, limits, usage, failures, reach: Reach::Open }
+        let generation = Self {
+            id,
+            slot,
+            started: turn.now,
+            limits,
+            usage: Usage::default(),
+            failures,
+            fate: Fate::Replaceable,
+            reach: Reach::Open,
+        };
+        turn.log(Notice::GenerationStarted { id, pid, max_requests: generation.limits.requests });
+        generation
     }
 
     /// The budget that is spent, whatever the age.
@@ -42,6 +63,11 @@ impl Generation {
         now.saturating_duration_since(self.started)
     }
 
+    /// How many requests were counted for it.
+    pub(super) fn requests(&self) -> u64 {
+        self.usage.requests
+    }
+
     /// Adds to the usage of this generation if `id` names it.
     pub(super) fn count(&mut self, id: GenerationId, requests: u64) {
         if id == self.id {
@@ -49,21 +75,20 @@ impl Generation {
         }
     }
 
-    /// It will not be replaced any more, whatever it uses.
-    pub(super) fn keep(&mut self) {
-        self.limits = Limits::NONE;
+    /// All that it has used is as if given back: it has replaced its processes by itself.
+    pub(super) fn renew(&mut self, turn: &mut Turn<'_>) {
+        self.started = turn.now;
+        self.limits = turn.policy.budget.draw(turn.random);
+        self.usage = Usage::default();
     }
 
-    /// Tells, once, that signals do not reach it.
+    /// Tells, once, that signals do not reach it. It cannot be told to stop, so it is not replaced.
     pub(super) fn refused(&mut self, turn: &mut Turn<'_>) {
+        self.fate = Fate::Deaf;
         if self.reach == Reach::Open {
             turn.log(Notice::SignalRefused { id: self.id });
             self.reach = Reach::Refused;
         }
-    }
-
-    pub(super) fn started(&self) -> Notice {
-        Notice::GenerationStarted { id: self.id, pid: self.pid, max_requests: self.limits.requests }
     }
 
     pub(super) fn ended(&self, now: Instant, outcome: Outcome, cause: Cause) -> Notice {

@@ -1,33 +1,53 @@
 //! The pure room: facts and the time in, orders out. It makes no system call and reads no clock.
 //!
 //! ```text
-//!    ┌─ SpawnFailed ──┐               budget spent, SIGTERM,          group gone
-//!    ▼                │               or the leader has died
-//! Waiting ──▶ Spawning ──▶ Serving ─────────────────────▶ Departing ─┬─ Replace ─▶ Spawning
-//!                  Spawned                                           └─ Exit ────▶ Ended
+//! Waiting ⇄ Spawning ──▶ Serving ◀───────────────────────────┐
+//!                        │  │  ▲ successor fails             │ outgoing gone
+//!                        │  ▼  │                             │
+//!                        │  HandingOver ──ready──▶ Retiring ─┘
+//!    restart, SIGTERM,   │  │                      │
+//!    leader dead         ▼  ▼ SIGTERM              ▼ SIGTERM
+//!                        Departing ──▶ the next start, or Ended
 //! ```
 
+mod action;
 mod budget;
 mod departure;
+mod ending;
 mod event;
 mod generation;
+mod handover;
 mod notice;
+mod readiness;
 mod restart;
+mod retiring;
+mod serving;
 mod turn;
+mod watch;
 
+pub use action::{Action, Answer, Command, Target};
 pub use budget::{Budget, Limits, RecycleReason, Usage};
 pub use event::{
-    Action, Event, ExitStatus, GenerationId, Outcome, Pid, Signal, SpawnCause, SpawnError, Target,
+    Client, Door, Event, ExitStatus, GenerationId, Outcome, Pid, Queue, Sight, Signal, Slot, SpawnCause,
+    SpawnError, View, Worker,
 };
 pub use notice::{Cause, Notice};
+pub use readiness::Lack;
 
-use departure::{Departure, Then};
+use ending::Ending;
 use fastrand::Rng;
 use generation::Generation;
+use handover::{Handover, Successor};
 use restart::backoff;
+use retiring::Retirement;
+use serving::Incumbent;
+use std::collections::VecDeque;
 use std::mem;
 use std::time::{Duration, Instant};
 use turn::Turn;
+
+/// After this time steering that has failed is tried again.
+const STEER_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the supervisor decides by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +60,18 @@ pub struct Policy {
     pub grace_period: Duration,
     /// Who gets the signals that ostler gets.
     pub recipient: Recipient,
+    /// How a generation is recycled.
+    pub recycle: Recycle,
+    /// What makes a successor count as ready.
+    pub ready: Ready,
+    /// A successor that is not ready after this time is stopped.
+    pub ready_timeout: Duration,
+    /// How long an outgoing generation's accept queue must stay empty before it is told to stop.
+    pub linger: Duration,
+    /// A server whose accept queue has not moved for this long is hung.
+    pub watchdog: Option<Duration>,
+    /// What SIGUSR2 means.
+    pub usr2: Usr2,
 }
 
 /// Who gets forwarded signals.
@@ -51,78 +83,239 @@ pub enum Recipient {
     Group,
 }
 
+/// How a generation is recycled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recycle {
+    /// A successor is started beside it, and takes over when it is ready.
+    Handover,
+    /// It is stopped, and the next one is started.
+    Restart,
+    /// It gets this signal, and replaces its processes by itself.
+    Reload(Signal),
+}
+
+/// What makes a successor count as ready. In every case all workers of a gunicorn must have begun to serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// It has accepted a connection, and answered it where a health path is set.
+    Accept,
+    /// It has said `READY=1`, and then as `Accept`.
+    Notify,
+    /// It has lived this long.
+    Delay(Duration),
+}
+
+/// What SIGUSR2 means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usr2 {
+    /// It is the child's, as any other signal.
+    Forwarded,
+    /// A recycle, now. gunicorn's own would fail on held sockets.
+    Recycle,
+}
+
 /// The state machine.
 #[derive(Debug)]
 pub struct Supervisor {
     policy: Policy,
     random: Rng,
     state: State,
+    last_id: GenerationId,
+    /// See `Turn::left`.
+    left: Vec<GenerationId>,
+    /// New connections do not go where they should; that is ordered again then.
+    steer_at: Option<Instant>,
+    /// A start was ordered and is not answered yet; what else is told meanwhile comes after the answer.
+    unanswered: Option<GenerationId>,
+    deferred: VecDeque<Event>,
 }
 
 #[derive(Debug)]
 enum State {
     /// Nothing runs; a start is due at `until`.
-    Waiting { id: GenerationId, until: Instant, failures: u32 },
-    /// A start was ordered and is not answered yet.
-    Spawning { id: GenerationId, failures: u32 },
+    Waiting { start: Start, until: Instant },
+    /// A start with nobody beside it was ordered.
+    Spawning(Start),
     /// The incumbent serves.
-    Serving(Generation),
-    /// The outgoing generation stops; another one or the end follows.
-    Departing(Departure),
+    Serving(Incumbent),
+    /// The incumbent serves, and a successor gets ready.
+    HandingOver(Handover, Successor),
+    /// The incumbent serves, and another generation goes.
+    Retiring(Retirement),
+    /// Nobody serves: the last generation stops.
+    Departing(Ending),
     /// `Exit` has been ordered.
     Ended,
+}
+
+/// A start with nobody beside it.
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    id: GenerationId,
+    slot: Slot,
+    /// How many starts of this generation have failed before.
+    failures: u32,
 }
 
 impl Supervisor {
     /// A supervisor that wants to start its first generation at `now`. `seed` is where all jitter comes from.
     #[must_use]
     pub fn new(policy: Policy, seed: u64, now: Instant) -> Self {
-        let state = State::Waiting { id: GenerationId(1), until: now, failures: 0 };
-        Self { policy, random: Rng::with_seed(seed), state }
+        let start = Start { id: GenerationId(1), slot: Slot::A, failures: 0 };
+        Self {
+            policy,
+            random: Rng::with_seed(seed),
+            state: State::Waiting { start, until: now },
+            last_id: start.id,
+            left: Vec::new(),
+            steer_at: None,
+            unanswered: None,
+            deferred: VecDeque::new(),
+        }
     }
 
     /// The time at which a `Tick` is wanted if nothing happens before. `None`: never.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        match &self.state {
+        let own = match &self.state {
             State::Waiting { until, .. } => Some(*until),
-            State::Serving(generation) => {
-                generation.spent().map(|_| generation.started + self.policy.min_age)
-            }
-            State::Departing(departure) => Some(departure.deadline()),
-            State::Spawning { .. } | State::Ended => None,
-        }
+            State::Serving(incumbent) => incumbent.deadline(&self.policy, &self.left),
+            State::HandingOver(_, successor) => successor.deadline(),
+            State::Retiring(retirement) => Some(retirement.deadline()),
+            State::Departing(ending) => ending.deadline(),
+            State::Spawning(_) | State::Ended => None,
+        };
+        let steer_at =
+            self.steer_at.filter(|_| self.state.incumbent().is_some() && self.unanswered.is_none());
+        own.into_iter().chain(steer_at).min()
     }
 
     /// Takes one fact and answers with what is to be done, in order.
     pub fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
-        if let Event::OrphanReaped { pid, status } = event {
-            return vec![Action::Log(Notice::OrphanReaped { pid, status })];
+        match (&event, self.unanswered) {
+            (Event::OrphanReaped { pid, status }, _) => {
+                return vec![Action::Log(Notice::OrphanReaped { pid: *pid, status: *status })];
+            }
+            (Event::Spawned { id, .. } | Event::SpawnFailed { id, .. }, Some(ordered)) if *id == ordered => {
+                self.unanswered = None;
+            }
+            (Event::Tick, Some(_)) => return Vec::new(),
+            (_, Some(_)) => {
+                self.deferred.push_back(event);
+                return Vec::new();
+            }
+            (_, None) => {}
         }
-        let mut turn = Turn { now, policy: &self.policy, random: &mut self.random, orders: Vec::new() };
+        let mut orders = self.decide(now, &event);
+        while self.unanswered.is_none()
+            && !matches!(self.state, State::Ended)
+            && let Some(event) = self.deferred.pop_front()
+        {
+            orders.extend(self.decide(now, &event));
+        }
+        orders
+    }
+
+    fn decide(&mut self, now: Instant, event: &Event) -> Vec<Action> {
+        if let State::Ended = self.state {
+            return Vec::new();
+        }
+        let mut turn = Turn {
+            now,
+            policy: &self.policy,
+            random: &mut self.random,
+            last_id: &mut self.last_id,
+            left: &mut self.left,
+            orders: Vec::new(),
+        };
+        note(event, &mut turn);
         self.state = match mem::replace(&mut self.state, State::Ended) {
-            State::Waiting { id, until, failures } => while_waiting(id, until, failures, &event, &mut turn),
-            State::Spawning { id, failures } => while_spawning(id, failures, event, &mut turn),
-            State::Serving(generation) => while_serving(generation, event, &mut turn),
-            State::Departing(departure) => departure.step(event, &mut turn),
+            State::Waiting { start, until } => while_waiting(start, until, event, &mut turn),
+            State::Spawning(start) => while_spawning(start, event, &mut turn),
+            State::Serving(incumbent) => incumbent.step(event, &mut turn),
+            State::HandingOver(handover, successor) => handover.step(successor, event, &mut turn),
+            State::Retiring(retirement) => retirement.step(event, &mut turn),
+            State::Departing(ending) => ending.step(event, &mut turn),
             State::Ended => State::Ended,
         };
-        turn.orders
+        let mut orders = turn.orders;
+        if *event == Event::Tick
+            && let Some(incumbent) = self.state.incumbent()
+            && self.steer_at.take_if(|at| now >= *at).is_some()
+        {
+            orders.push(Action::Steer(incumbent.slot()));
+        }
+        if let Event::SteerFailed { .. } = event {
+            self.steer_at = Some(now + STEER_AGAIN);
+        }
+        self.remember(&orders);
+        orders
+    }
+
+    /// What an order means for what may be done next.
+    fn remember(&mut self, orders: &[Action]) {
+        for order in orders {
+            match order {
+                Action::Spawn { id, .. } => self.unanswered = Some(*id),
+                Action::Steer(_) => self.steer_at = None,
+                Action::Kill { .. }
+                | Action::Reap(_)
+                | Action::Follow { .. }
+                | Action::Look(_)
+                | Action::CheckDrain(_)
+                | Action::CheckQueue(_)
+                | Action::Shed(_)
+                | Action::Answer { .. }
+                | Action::Log(_)
+                | Action::Exit(_) => {}
+            }
+        }
     }
 }
 
-fn while_waiting(
-    id: GenerationId,
-    until: Instant,
-    failures: u32,
-    event: &Event,
-    turn: &mut Turn<'_>,
-) -> State {
-    match event {
-        Event::Tick if turn.now >= until => turn.spawn(id, failures),
-        Event::Signal(signal) => {
-            without_child(*signal, turn).unwrap_or(State::Waiting { id, until, failures })
+impl State {
+    /// Who serves.
+    fn incumbent(&self) -> Option<&Incumbent> {
+        match self {
+            Self::Serving(incumbent) => Some(incumbent),
+            Self::HandingOver(handover, _) => Some(&handover.incumbent),
+            Self::Retiring(retirement) => Some(&retirement.incumbent),
+            Self::Waiting { .. } | Self::Spawning(_) | Self::Departing(_) | Self::Ended => None,
         }
+    }
+}
+
+/// What is the same in every state.
+fn note(event: &Event, turn: &mut Turn<'_>) {
+    // What SIGKILL had not ended has ended after all.
+    if let Event::Exited { id, .. } = event
+        && turn.left.contains(id)
+    {
+        turn.order(Action::Reap(*id));
+    }
+    if let Event::GroupGone { id } = event {
+        turn.left.retain(|left| left != id);
+    }
+    if let Event::Shed { connections } = event {
+        turn.log(Notice::ConnectionsShed { connections: *connections });
+    }
+    if let Event::SteerFailed { message } = event {
+        turn.log(Notice::SteerFailed { message: message.clone() });
+    }
+}
+
+fn while_waiting(start: Start, until: Instant, event: &Event, turn: &mut Turn<'_>) -> State {
+    match event {
+        Event::Tick if turn.now >= until => return turn.spawn(start),
+        Event::Signal(signal) if signal.asks_for_the_end() => {
+            turn.log(Notice::Stopping { signal: *signal, grace: Duration::ZERO });
+            return turn.exit(signal.exit_code());
+        }
+        Event::Signal(Signal::USR2) if turn.policy.usr2 == Usr2::Recycle => {
+            turn.refuse(None, Answer::Nobody);
+        }
+        Event::Signal(signal) => turn.log(Notice::SignalDropped { signal: *signal }),
+        Event::Asked { client, .. } => turn.refuse(Some(*client), Answer::Nobody),
         Event::Spawned { .. }
         | Event::SpawnFailed { .. }
         | Event::Exited { .. }
@@ -130,86 +323,29 @@ fn while_waiting(
         | Event::KillRefused { .. }
         | Event::OrphanReaped { .. }
         | Event::RequestsServed { .. }
-        | Event::Tick => State::Waiting { id, until, failures },
+        | Event::Looked { .. }
+        | Event::DrainChecked { .. }
+        | Event::QueueSeen { .. }
+        | Event::Shed { .. }
+        | Event::SteerFailed { .. }
+        | Event::Tick => {}
     }
+    State::Waiting { start, until }
 }
 
-fn while_spawning(id: GenerationId, failures: u32, event: Event, turn: &mut Turn<'_>) -> State {
-    match event {
-        Event::Spawned { id: spawned, pid } if spawned == id => {
-            let generation = Generation::new(id, pid, failures, turn);
-            turn.log(generation.started());
-            State::Serving(generation)
-        }
-        Event::SpawnFailed { id: failed, error } if failed == id => {
-            let failures = failures.saturating_add(1);
-            let pause = backoff(failures);
-            turn.log(Notice::SpawnFailed { id, error, retry_in: Some(pause) });
-            State::Waiting { id, until: turn.now + pause, failures }
-        }
-        Event::Signal(signal) => without_child(signal, turn).unwrap_or(State::Spawning { id, failures }),
-        Event::Spawned { .. }
-        | Event::SpawnFailed { .. }
-        | Event::Exited { .. }
-        | Event::GroupGone { .. }
-        | Event::KillRefused { .. }
-        | Event::OrphanReaped { .. }
-        | Event::RequestsServed { .. }
-        | Event::Tick => State::Spawning { id, failures },
+fn while_spawning(start: Start, event: &Event, turn: &mut Turn<'_>) -> State {
+    if let Event::Spawned { id, pid } = event {
+        let generation = Generation::new(*id, start.slot, *pid, start.failures, turn);
+        return State::Serving(Incumbent::first(generation, turn));
     }
-}
-
-fn while_serving(mut generation: Generation, event: Event, turn: &mut Turn<'_>) -> State {
-    match event {
-        Event::Signal(Signal::TERM) => {
-            let grace = turn.policy.grace_period;
-            turn.log(Notice::Stopping { signal: Signal::TERM, grace });
-            return Departure::told(generation, Then::Exit, turn);
-        }
-        Event::Signal(signal) => {
-            turn.forward(generation.id, signal);
-            if ends(signal) {
-                // It may take its time to end, and must not be found to have spent its budget meanwhile.
-                generation.keep();
-            }
-        }
-        Event::KillRefused { id } if id == generation.id => generation.refused(turn),
-        Event::RequestsServed { id, count } => generation.count(id, count),
-        Event::Exited { id, outcome } if id == generation.id => {
-            return Departure::by_itself(generation, outcome, turn);
-        }
-        Event::Tick => {
-            let (id, age) = (generation.id, generation.age(turn.now));
-            if let Some(reason) = generation.spent()
-                && age >= turn.policy.min_age
-            {
-                turn.log(Notice::RecycleStarted { id, reason, age });
-                return Departure::told(generation, Then::Replace, turn);
-            }
-        }
-        Event::Spawned { .. }
-        | Event::SpawnFailed { .. }
-        | Event::Exited { .. }
-        | Event::GroupGone { .. }
-        | Event::KillRefused { .. }
-        | Event::OrphanReaped { .. } => {}
+    if let Event::SpawnFailed { id, error } = event {
+        let failures = start.failures.saturating_add(1);
+        let pause = backoff(failures);
+        turn.log(Notice::SpawnFailed { id: *id, error: error.clone(), retry_in: Some(pause) });
+        return State::Waiting { start: Start { failures, ..start }, until: turn.now + pause };
     }
-    State::Serving(generation)
-}
-
-/// Does this signal ask for the end, when there is no child that could have its own opinion?
-fn ends(signal: Signal) -> bool {
-    matches!(signal, Signal::TERM | Signal::INT | Signal::QUIT)
-}
-
-/// A signal while no child is there to take it.
-fn without_child(signal: Signal, turn: &mut Turn<'_>) -> Option<State> {
-    if ends(signal) {
-        turn.log(Notice::Stopping { signal, grace: Duration::ZERO });
-        return Some(turn.exit(signal.exit_code()));
-    }
-    turn.log(Notice::SignalDropped { signal });
-    None
+    // All else comes after the answer.
+    State::Spawning(start)
 }
 
 #[cfg(test)]

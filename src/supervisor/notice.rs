@@ -1,7 +1,9 @@
 //! What the supervisor has to tell, as data: the log gives each its name, level and words.
 
+use super::action::Answer;
 use super::budget::RecycleReason;
-use super::event::{ExitStatus, GenerationId, Outcome, Pid, Signal, SpawnError};
+use super::event::{ExitStatus, GenerationId, Outcome, Pid, Signal, SpawnError, View};
+use super::readiness::Lack;
 use std::time::Duration;
 
 /// Why a generation ended.
@@ -11,6 +13,8 @@ pub enum Cause {
     Recycled,
     /// ostler was told to stop.
     Stopped,
+    /// It was to be a successor, and was not ready in time or not at all.
+    NotReady,
     /// By itself.
     ByItself,
 }
@@ -45,6 +49,78 @@ pub enum Notice {
         /// How long it has lived.
         age: Duration,
     },
+    /// A successor is ready, and gets all new connections.
+    HandedOver {
+        /// The outgoing generation.
+        from: GenerationId,
+        /// The successor.
+        to: GenerationId,
+        /// Since the recycle began.
+        took: Duration,
+        /// Was it seen that all its workers serve?
+        view: View,
+    },
+    /// A successor is stopped, or ended, before it was ready. The incumbent serves on.
+    HandoverFailed {
+        /// The successor.
+        id: GenerationId,
+        /// What it lacked.
+        lack: Lack,
+        /// When the next one is tried; `None` if nothing calls for it.
+        retry_in: Option<Duration>,
+    },
+    /// The incumbent has died during a handover, and its successor takes over as it is.
+    Promoted {
+        /// The successor.
+        id: GenerationId,
+    },
+    /// A new incumbent has died before the one before it was told to stop, and that takes over again.
+    TakenBack {
+        /// The generation that serves again.
+        id: GenerationId,
+        /// When the next handover is tried; `None` if nothing calls for it.
+        retry_in: Option<Duration>,
+    },
+    /// Connections went on to wait for an outgoing generation; it is told to stop all the same.
+    DrainExpired {
+        /// Which generation.
+        id: GenerationId,
+    },
+    /// New connections still go where they went before.
+    SteerFailed {
+        /// Where, and the kernel's words.
+        message: String,
+    },
+    /// Connections that nobody would have accepted were closed.
+    ConnectionsShed {
+        /// How many.
+        connections: u64,
+    },
+    /// A leader has put another process in its place, and ended.
+    LeaderFollowed {
+        /// Which generation.
+        id: GenerationId,
+        /// Its new leader.
+        pid: Pid,
+        /// How many requests were counted before.
+        requests: u64,
+        /// How long the former leader led.
+        age: Duration,
+    },
+    /// A leader was told to replace its processes by itself.
+    Reloaded {
+        /// Which generation.
+        id: GenerationId,
+        /// By which signal.
+        signal: Signal,
+        /// How many requests had been counted.
+        requests: u64,
+    },
+    /// Somebody asked for a recycle, and there is none now.
+    RecycleRefused {
+        /// Why.
+        answer: Answer,
+    },
     /// A generation has ended.
     GenerationEnded {
         /// Which.
@@ -53,9 +129,9 @@ pub enum Notice {
         outcome: Outcome,
         /// Why.
         cause: Cause,
-        /// How many requests were counted for it up to its leader's end.
+        /// How many requests were counted for it up to its leader's end, since its start, its last reload or its new leader.
         requests: u64,
-        /// How long it lived.
+        /// How long it lived since then.
         age: Duration,
     },
     /// ostler has been told to stop, and has told the child.

@@ -1,8 +1,9 @@
 //! One turn of the state machine: when it is, what it decides by, and the orders that it gives.
 
-use super::event::{Action, GenerationId, Signal, Target};
+use super::action::{Action, Answer, Target};
+use super::event::{Client, GenerationId, Signal, Slot};
 use super::notice::Notice;
-use super::{Policy, Recipient, State};
+use super::{Policy, Recipient, Start, State};
 use fastrand::Rng;
 use std::time::Instant;
 
@@ -10,12 +11,20 @@ pub(super) struct Turn<'a> {
     pub(super) now: Instant,
     pub(super) policy: &'a Policy,
     pub(super) random: &'a mut Rng,
+    /// The last number that a generation was given.
+    pub(super) last_id: &'a mut GenerationId,
+    /// Generations that even SIGKILL has not ended, and that ostler has gone on without.
+    pub(super) left: &'a mut Vec<GenerationId>,
     pub(super) orders: Vec<Action>,
 }
 
 impl Turn<'_> {
+    pub(super) fn order(&mut self, action: Action) {
+        self.orders.push(action);
+    }
+
     pub(super) fn log(&mut self, notice: Notice) {
-        self.orders.push(Action::Log(notice));
+        self.order(Action::Log(notice));
     }
 
     /// To the leader, or to the group if so configured.
@@ -24,7 +33,7 @@ impl Turn<'_> {
             Recipient::Leader => Target::Leader(id),
             Recipient::Group => Target::Group(id),
         };
-        self.orders.push(Action::Kill { target, signal });
+        self.kill(target, signal);
     }
 
     /// As `send`, and told.
@@ -33,26 +42,47 @@ impl Turn<'_> {
         self.send(id, signal);
     }
 
-    pub(super) fn kill_group(&mut self, id: GenerationId, signal: Signal) {
-        self.orders.push(Action::Kill { target: Target::Group(id), signal });
+    pub(super) fn kill(&mut self, target: Target, signal: Signal) {
+        self.order(Action::Kill { target, signal });
     }
 
-    pub(super) fn kill_leader(&mut self, id: GenerationId, signal: Signal) {
-        self.orders.push(Action::Kill { target: Target::Leader(id), signal });
+    pub(super) fn answer(&mut self, client: Option<Client>, answer: Answer) {
+        if let Some(client) = client {
+            self.order(Action::Answer { client, answer });
+        }
     }
 
-    pub(super) fn reap(&mut self, id: GenerationId) {
-        self.orders.push(Action::Reap(id));
+    /// Tells that there is no recycle now, and why.
+    pub(super) fn refuse(&mut self, client: Option<Client>, answer: Answer) {
+        self.log(Notice::RecycleRefused { answer });
+        self.answer(client, answer);
     }
 
-    /// `failures`: how many starts of this generation have failed before.
-    pub(super) fn spawn(&mut self, id: GenerationId, failures: u32) -> State {
-        self.orders.push(Action::Spawn(id));
-        State::Spawning { id, failures }
+    /// Tells that all is to stop, after the grace period by force.
+    pub(super) fn stop(&mut self, signal: Signal) {
+        self.log(Notice::Stopping { signal, grace: self.policy.grace_period });
+    }
+
+    /// The number of a generation that has never been.
+    pub(super) fn next_id(&mut self) -> GenerationId {
+        *self.last_id = self.last_id.next();
+        *self.last_id
+    }
+
+    /// A start with nobody beside it.
+    pub(super) fn spawn(&mut self, start: Start) -> State {
+        self.order(Action::Spawn { id: start.id, slot: start.slot });
+        State::Spawning(start)
+    }
+
+    /// A new generation, where the last one was.
+    pub(super) fn spawn_next(&mut self, slot: Slot) -> State {
+        let id = self.next_id();
+        self.spawn(Start { id, slot, failures: 0 })
     }
 
     pub(super) fn exit(&mut self, code: u8) -> State {
-        self.orders.push(Action::Exit(code));
+        self.order(Action::Exit(code));
         State::Ended
     }
 }

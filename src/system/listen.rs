@@ -1,18 +1,25 @@
-//! The sockets that ostler opens once and holds for good, so that clients wait in the backlog while no child is there.
+//! The sockets that ostler holds for good, so that clients wait in the backlog while no child is there: opened, or taken
+//! over from whoever started ostler.
 
-use crate::config::Address;
+use super::door::{Door, UnixDoor, own_name};
+use super::steer;
+use super::users::{self, Ids};
+use crate::config::{Address, Backlog, Listening};
+use crate::supervisor::Slot;
+use listenfd::ListenFd;
 use nix::errno::Errno;
-use nix::sys::socket::sockopt::{Ipv6V6Only, ReuseAddr};
+use nix::sys::socket::sockopt::{AcceptConn, Ipv6V6Only, ReuseAddr, ReusePort, TcpNoDelay};
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, connect, listen, setsockopt,
-    socket,
+    self, AddressFamily, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, connect, getsockopt,
+    setsockopt, socket,
 };
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::getpid;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, lchown};
 use std::path::Path;
 
 /// The first descriptor that a socket is handed over as (`sd_listen_fds(3)`, `SD_LISTEN_FDS_START`).
@@ -21,36 +28,150 @@ pub(super) const FIRST_SOCKET: i32 = 3;
 /// Sockets that are held open.
 #[derive(Debug)]
 pub struct Held {
-    pub(super) sockets: Vec<OwnedFd>,
+    pub(super) doors: Vec<Door>,
+    /// What `LISTEN_FDNAMES` calls them.
+    pub(super) names: String,
+    /// Where generations were to have sockets of their own and share one instead, and why.
+    pub shared: Vec<(Address, String)>,
     /// The child finds the sockets at 3, 4, ...: whatever ostler has at these numbers is closed there. These keep them
     /// taken, so that nothing that the child needs is ever opened at one of them.
     _placeholders: Vec<OwnedFd>,
 }
 
-/// Opens all of them.
+/// What a generation has to itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sockets {
+    /// A socket at every address.
+    Own,
+    /// None: all generations accept from the same.
+    Shared,
+}
+
+/// How a socket is opened.
+#[derive(Clone, Debug)]
+pub(super) struct Opening {
+    backlog: socket::Backlog,
+    mode: u32,
+    owner: Option<Ids>,
+}
+
+/// Sockets that ostler itself was handed, with their names.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    sockets: Vec<OwnedFd>,
+    names: Vec<String>,
+}
+
+impl Inherited {
+    /// Takes over the sockets that systemd, podman or another ostler hands over (`sd_listen_fds(3)`). `own` more will be
+    /// opened.
+    ///
+    /// # Errors
+    /// A descriptor is no socket that can be listened on.
+    pub fn take(own: usize) -> Result<Self, String> {
+        let variable = |name| std::env::var(name).unwrap_or_default();
+        // LISTEN_PID may be meant for whoever started ostler.
+        if variable("LISTEN_PID") != getpid().to_string() {
+            return Ok(Self::default());
+        }
+        let list = variable("LISTEN_FDNAMES");
+        let mut given = ListenFd::from_env();
+        let sockets: Vec<_> =
+            (0..given.len()).map(|number| listener(&mut given, number)).collect::<Result<_, _>>()?;
+        let names = (0..sockets.len()).map(|number| {
+            list.split(':').nth(number).filter(|name| !name.is_empty()).unwrap_or("unknown").to_owned()
+        });
+        // Away from the numbers at which the child is to find its own.
+        let short = |error: io::Error| format!("no file descriptors are left: {error}");
+        let reserved = reserve(sockets.len() + own).map_err(short)?;
+        let moved = sockets.iter().map(OwnedFd::try_clone).collect::<Result<_, _>>().map_err(short)?;
+        drop(reserved);
+        Ok(Self { names: names.collect(), sockets: moved })
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// Was none handed over?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sockets.is_empty()
+    }
+}
+
+fn listener(given: &mut ListenFd, number: usize) -> Result<OwnedFd, String> {
+    let socket = match (given.take_tcp_listener(number), given.take_unix_listener(number)) {
+        (Ok(Some(tcp)), _) => Some(OwnedFd::from(tcp)),
+        (_, Ok(Some(unix))) => Some(OwnedFd::from(unix)),
+        (Ok(None) | Err(_), Ok(None) | Err(_)) => None,
+    };
+    let listening = socket.filter(|socket| getsockopt(socket, AcceptConn) == Ok(true));
+    listening.ok_or_else(|| no_listener(number))
+}
+
+fn no_listener(number: usize) -> String {
+    format!(
+        "descriptor {} of LISTEN_FDS is no listening TCP or unix stream socket; hand over only such, or unset LISTEN_FDS",
+        number + 3
+    )
+}
+
+/// Opens all addresses, behind the sockets that were inherited.
 ///
 /// # Errors
 /// A line for each that cannot be opened, with what to write instead.
-pub fn open(addresses: &[Address]) -> Result<Held, Vec<String>> {
-    let placeholders =
-        reserve(addresses.len()).map_err(|error| vec![format!("no file descriptors are left: {error}")])?;
-    let mut sockets = Vec::new();
-    let mut errors = Vec::new();
-    for address in addresses {
-        let opened = match address {
-            Address::Tcp(tcp) => open_tcp(*tcp, addresses),
-            Address::Unix(path) => open_unix(path),
+pub fn open(config: &Listening, inherited: Inherited, sockets: Sockets) -> Result<Held, Vec<String>> {
+    let ids = config.owner.as_ref().map(users::look_up).transpose();
+    let owner = ids.map_err(|error| vec![format!("OSTLER_LISTEN_OWNER: {error}")])?;
+    let backlog = match config.backlog {
+        Backlog::Number(number) => socket::Backlog::new(number).unwrap_or(socket::Backlog::MAXCONN),
+        Backlog::Max => socket::Backlog::MAXALLOWABLE,
+    };
+    let opening = Opening { backlog, mode: config.mode, owner };
+    let placeholders = reserve(inherited.len() + config.addresses.len())
+        .map_err(|error| vec![format!("no file descriptors are left: {error}")])?;
+    let mut doors: Vec<_> = inherited.sockets.into_iter().map(Door::Shared).collect();
+    let (mut names, mut shared, mut errors) = (inherited.names, Vec::new(), Vec::new());
+    for address in &config.addresses {
+        names.push(name(address));
+        let opened = match (address, sockets) {
+            (Address::Tcp(tcp), _) => open_tcp(*tcp, &config.addresses, &opening, sockets),
+            (Address::Unix(path), Sockets::Own) => open_unix_pair(path, &opening),
+            (Address::Unix(path), Sockets::Shared) => {
+                open_unix(path, &opening).map(|socket| (Door::Shared(socket), None))
+            }
         };
         match opened {
-            Ok(socket) => sockets.push(socket),
-            Err(errno) => {
-                let cure = cure(address, errno);
-                errors
-                    .push(format!("OSTLER_LISTEN={address}: cannot listen there: {}; {cure}", errno.desc()));
+            Ok((door, why_shared)) => {
+                doors.push(door);
+                shared.extend(why_shared.map(|why| (address.clone(), why)));
             }
+            Err(error) => errors.push(format!(
+                "OSTLER_LISTEN={address}: cannot listen there: {}; {}",
+                words(&error),
+                cure(address, &error)
+            )),
         }
     }
-    if errors.is_empty() { Ok(Held { sockets, _placeholders: placeholders }) } else { Err(errors) }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    Ok(Held { doors, names: names.join(":"), shared, _placeholders: placeholders })
+}
+
+/// What `LISTEN_FDNAMES` calls an address: a colon would end the name.
+fn name(address: &Address) -> String {
+    match address {
+        Address::Tcp(address) => format!("tcp-{}", address.port()),
+        Address::Unix(path) => {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            let plain = |c: char| if c.is_ascii_graphic() && c != ':' { c } else { '_' };
+            format!("unix-{}", file.chars().map(plain).collect::<String>())
+        }
+    }
 }
 
 fn reserve(sockets: usize) -> io::Result<Vec<OwnedFd>> {
@@ -65,34 +186,105 @@ fn reserve(sockets: usize) -> io::Result<Vec<OwnedFd>> {
     }
 }
 
-fn open_tcp(address: SocketAddr, all: &[Address]) -> nix::Result<OwnedFd> {
-    let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
-    let socket = stream(family)?;
-    setsockopt(&socket, ReuseAddr, &true)?;
-    if address.is_ipv6() {
-        // [::] takes IPv4 too, unless IPv4 has a socket of its own on that port.
-        let has_own = |other: &Address| matches!(other, Address::Tcp(v4) if v4.is_ipv4() && v4.port() == address.port());
-        setsockopt(&socket, Ipv6V6Only, &all.iter().any(has_own))?;
+/// A door, and why it is a shared one if it should not be.
+type Opened = io::Result<(Door, Option<String>)>;
+
+fn open_tcp(address: SocketAddr, all: &[Address], opening: &Opening, sockets: Sockets) -> Opened {
+    // [::] takes IPv4 too, unless IPv4 has a socket of its own on that port.
+    let has_own =
+        |other: &Address| matches!(other, Address::Tcp(v4) if v4.is_ipv4() && v4.port() == address.port());
+    let only_v6 = address.is_ipv6() && all.iter().any(has_own);
+    let bound = |group: Group| {
+        let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
+        let socket = stream(family)?;
+        setsockopt(&socket, ReuseAddr, &true)?;
+        // Accepted connections inherit it. gunicorn sets it by itself; uvicorn takes a socket of `--fd` for a unix one,
+        // does not, and a keep-alive client waits 40 ms for the second packet of an answer.
+        let _ = setsockopt(&socket, TcpNoDelay, &true);
+        if address.is_ipv6() {
+            setsockopt(&socket, Ipv6V6Only, &only_v6)?;
+        }
+        match group {
+            Group::None => {}
+            // Before there is a second one: no client may ever come to that by chance.
+            Group::First => {
+                setsockopt(&socket, ReusePort, &true)?;
+                steer::attach(&socket, steer::all_to(Slot::A))?;
+            }
+            Group::Second => setsockopt(&socket, ReusePort, &true)?,
+        }
+        bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
+        Ok::<_, Errno>(socket)
+    };
+    let listening = |group| {
+        let socket = bound(group)?;
+        socket::listen(&socket, opening.backlog)?;
+        Ok::<_, Errno>(socket)
+    };
+    if sockets == Sockets::Shared {
+        return Ok((Door::Shared(listening(Group::None)?), None));
     }
-    bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
-    listen(&socket, Backlog::MAXCONN)?;
-    Ok(socket)
+    // Is anybody there? With SO_REUSEPORT another one's socket would be joined without a word.
+    drop(bound(Group::None)?);
+    match listening(Group::First).and_then(|first| Ok([first, listening(Group::Second)?])) {
+        Ok(sockets) => Ok((Door::Tcp { address, sockets }, None)),
+        Err(errno) => Ok((Door::Shared(listening(Group::None)?), Some(errno.desc().to_owned()))),
+    }
 }
 
-fn open_unix(path: &Path) -> nix::Result<OwnedFd> {
+/// Which one of its `SO_REUSEPORT` group a socket is: they are numbered as they begin to listen.
+#[derive(Clone, Copy)]
+enum Group {
+    None,
+    First,
+    Second,
+}
+
+fn open_unix_pair(path: &Path, opening: &Opening) -> Opened {
+    let own = own_name(path, Slot::A);
+    if UnixAddr::new(&own).is_err() {
+        return Ok((
+            Door::Shared(open_unix(path, opening)?),
+            Some("the path is too long for a second one".into()),
+        ));
+    }
+    // The path itself may be somebody's, or left behind.
+    drop(open_unix(path, opening)?);
+    let mut door = UnixDoor {
+        path: path.to_owned(),
+        opening: opening.clone(),
+        sockets: [Some(open_unix(&own, opening)?), None],
+        open: Slot::A,
+    };
+    match door.steer(Slot::A) {
+        Ok(()) => Ok((Door::Unix(door), None)),
+        // A file system without hard links, say.
+        Err(error) => {
+            let _ = fs::remove_file(&own);
+            Ok((Door::Shared(open_unix(path, opening)?), Some(error.to_string())))
+        }
+    }
+}
+
+/// Opens one unix socket, in place of one that a dead process has left behind.
+pub(super) fn open_unix(path: &Path, opening: &Opening) -> io::Result<OwnedFd> {
     let socket = stream(AddressFamily::Unix)?;
     let address = UnixAddr::new(path)?;
-    // As gunicorn's own sockets: who may connect is the folder's matter.
-    let umask = umask(Mode::empty());
+    // It has its mode from the beginning: what is changed by name later may be another's file by then.
+    let umask = umask(Mode::from_bits_truncate(0o777 & !opening.mode));
     let bound = match bind(socket.as_raw_fd(), &address) {
-        Err(Errno::EADDRINUSE) if is_left_behind(path, &address) => fs::remove_file(path)
-            .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
-            .and_then(|()| bind(socket.as_raw_fd(), &address)),
-        bound => bound,
+        Err(Errno::EADDRINUSE) if is_left_behind(path, &address) => {
+            fs::remove_file(path).and_then(|()| Ok(bind(socket.as_raw_fd(), &address)?))
+        }
+        bound => bound.map_err(io::Error::from),
     };
     nix::sys::stat::umask(umask);
     bound?;
-    listen(&socket, Backlog::MAXCONN)?;
+    if let Some(Ids { user, group }) = opening.owner {
+        lchown(path, Some(user), group)?;
+    }
+    // Nobody connects before it is whose it should be.
+    socket::listen(&socket, opening.backlog)?;
     Ok(socket)
 }
 
@@ -110,10 +302,21 @@ fn is_left_behind(path: &Path, address: &UnixAddr) -> bool {
     is_socket && asked == Err(Errno::ECONNREFUSED)
 }
 
-fn cure(address: &Address, errno: Errno) -> &'static str {
-    match (errno, address) {
+fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
+}
+
+fn words(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), |number| Errno::from_raw(number).desc().to_owned())
+}
+
+fn cure(address: &Address, error: &io::Error) -> &'static str {
+    match (errno(error), address) {
         (Errno::EADDRINUSE, _) => "write another address, or stop what listens there",
         (Errno::EACCES, Address::Tcp(_)) => "write a port over 1023, or give CAP_NET_BIND_SERVICE",
+        (Errno::EPERM, Address::Unix(_)) => {
+            "only root may give it away: write OSTLER_LISTEN_OWNER=keep, or another folder"
+        }
         (Errno::EACCES | Errno::EPERM | Errno::EROFS, _) => {
             "write a path in a folder that ostler may write to"
         }

@@ -1,29 +1,42 @@
 //! THE EDGE: waits for events, obeys orders, decides nothing. One poll, one thread.
 
+mod control;
 mod counter;
+mod door;
+mod environment;
 mod listen;
+mod lives;
+mod notify;
+mod probe;
+mod process;
+mod program;
 mod reap;
 mod rlimits;
 mod signals;
 mod spawn;
+mod steer;
+mod users;
+mod waiting;
+mod workers;
 
-pub use listen::{Held, open as listen};
+pub use control::{Control, ask_for_recycle};
+pub use listen::{Held, Inherited, Sockets, open as listen};
+pub use program::{Between, Program, Word};
 pub use rlimits::{CorePattern, resolve as resolve_limits};
 pub use signals::Signals;
 pub use spawn::SetLimit;
 
 use crate::count::Source;
-use crate::supervisor::{Action, Event, GenerationId, Outcome, Pid, Signal, SpawnCause, SpawnError, Target};
+use crate::supervisor::{Action, Event, GenerationId, Queue, Signal, Slot};
 use counter::Counter;
-use nix::errno::Errno;
+use door::Door;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use signals::To;
-use spawn::{Extras, Recipe, Report};
-use std::ffi::{CString, OsString};
+use process::{Leader, Process};
+use spawn::Recipe;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
 /// The variable through which gunicorn takes arguments (its documentation, "Configuration Overview").
@@ -46,21 +59,6 @@ pub fn example_arguments(source: Source) -> String {
     }
 }
 
-/// What the child is started with, the same for every generation.
-#[derive(Debug)]
-pub struct Program {
-    /// The command; its first word is looked up in PATH.
-    pub argv: Vec<CString>,
-    /// The environment, as ostler got it.
-    pub environment: Vec<(OsString, OsString)>,
-    /// Limits that need no privilege to set.
-    pub limits: Vec<SetLimit>,
-    /// Sockets that the child is handed.
-    pub held: Held,
-    /// Where requests are counted.
-    pub source: Option<Source>,
-}
-
 /// The edge.
 #[derive(Debug)]
 pub struct System {
@@ -68,28 +66,25 @@ pub struct System {
     recipe: Recipe,
     environment: Vec<(OsString, OsString)>,
     source: Option<Source>,
+    health_path: Option<String>,
+    between: Between,
+    notify: Word,
+    control: Option<Control>,
     processes: Vec<Process>,
     reaping: Reaping,
     listening: Listening,
+    /// Where new connections go.
+    steered: Slot,
+    shedding: Shedding,
 }
 
-/// A generation, as the kernel has it.
-#[derive(Debug)]
-struct Process {
-    id: GenerationId,
-    pid: Pid,
-    leader: Leader,
-    report: Report,
-    counter: Option<Counter>,
-}
-
+/// How connections are met that come where no generation is any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leader {
-    Alive,
-    /// Dead, told, and not reaped: its pid still names its group.
-    Zombie,
-    /// Reaped; its group has other members.
-    Reaped,
+enum Shedding {
+    /// The first one wakes.
+    Eager,
+    /// They cannot be accepted now (no descriptors are left): again after a while.
+    Later,
 }
 
 /// Is there something to reap without waiting for another SIGCHLD?
@@ -115,16 +110,12 @@ const COLLECT: Duration = Duration::from_millis(5);
 /// A group's last member may be reaped by a parent of its own, of which nobody tells ostler: so a group whose leader is
 /// dead is asked after.
 const LINGER: Duration = Duration::from_millis(100);
-/// Reaped at most in one wake-up.
-const REAPS: usize = 1000;
-/// Enough to empty the receive buffer of a source.
-const ROUNDS: usize = 64;
 
 impl System {
-    /// An edge that will start `program`.
+    /// An edge that will start `program`, and that listens to commands if there is a `control` socket.
     #[must_use]
-    pub fn new(signals: Signals, program: Program) -> Self {
-        let Program { argv, environment, limits, held, source } = program;
+    pub fn new(signals: Signals, program: Program, control: Option<Control>) -> Self {
+        let Program { argv, environment, limits, held, source, health_path, between, notify } = program;
         let given = signals.given;
         let recipe = Recipe { argv, limits, held, given };
         Self {
@@ -132,9 +123,15 @@ impl System {
             recipe,
             environment,
             source,
+            health_path,
+            between,
+            notify,
+            control,
             processes: Vec::new(),
             reaping: Reaping::Done,
             listening: Listening::Eager,
+            steered: Slot::A,
+            shedding: Shedding::Eager,
         }
     }
 
@@ -148,8 +145,13 @@ impl System {
                 other => events.push(Event::Signal(Signal(other))),
             }
         }
+        if let Some(control) = &mut self.control {
+            events
+                .extend(control.take().into_iter().map(|(client, command)| Event::Asked { client, command }));
+        }
         let told = events.len();
         for process in &mut self.processes {
+            process.hear();
             process.count(&mut events);
         }
         self.listening = if events.len() > told { Listening::Collecting } else { Listening::Eager };
@@ -157,6 +159,7 @@ impl System {
             self.reap(&mut events);
         }
         self.forget_the_gone(&mut events);
+        events.extend(self.shed_latecomers());
         events.push(Event::Tick);
         events
     }
@@ -164,23 +167,92 @@ impl System {
     /// Obeys. What comes of it at once is returned.
     pub fn perform(&mut self, action: &Action) -> Option<Event> {
         match action {
-            Action::Spawn(id) => Some(self.spawn(*id)),
+            Action::Spawn { id, slot } => Some(self.spawn(*id, *slot)),
             Action::Kill { target, signal } => self.kill(*target, *signal),
             Action::Reap(id) => self.reap_leader(*id),
+            Action::Follow { id, heir } => {
+                self.follow(*id, *heir);
+                None
+            }
+            Action::Look(id) => self.look(*id),
+            Action::Steer(slot) => self.steer(*slot),
+            Action::CheckDrain(slot) => {
+                let waits = self.doors().iter().any(|door| door.queue(*slot) == Queue::Waiting);
+                let queue = if waits { Queue::Waiting } else { Queue::Empty };
+                Some(Event::DrainChecked { slot: *slot, queue })
+            }
+            Action::CheckQueue(slot) => {
+                let waiting = waiting::waiting(self.doors(), *slot);
+                Some(Event::QueueSeen { slot: *slot, waiting })
+            }
+            Action::Shed(slot) => self.shed(*slot),
+            Action::Answer { client, answer } => {
+                if let Some(control) = &mut self.control {
+                    control.answer(*client, *answer);
+                }
+                None
+            }
             // These two are the loop's own.
             Action::Log(_) | Action::Exit(_) => None,
         }
     }
 
+    fn doors(&self) -> &[Door] {
+        &self.recipe.held.doors
+    }
+
+    /// Closes what waits where nobody serves any more.
+    fn shed(&mut self, slot: Slot) -> Option<Event> {
+        let doors = &mut self.recipe.held.doors;
+        let connections = doors.iter_mut().map(|door| door.shed(slot)).sum();
+        (connections > 0).then_some(Event::Shed { connections })
+    }
+
+    /// A connection belongs to the socket that its first packet was given to, and may be complete only when the generation
+    /// there is long gone.
+    fn shed_latecomers(&mut self) -> Option<Event> {
+        let slot = self.vacant()?;
+        let waits = |system: &Self| system.doors().iter().any(|door| door.queue(slot) == Queue::Waiting);
+        self.shedding = Shedding::Eager;
+        if !waits(self) {
+            return None;
+        }
+        let shed = self.shed(slot);
+        if waits(self) {
+            self.shedding = Shedding::Later;
+        }
+        shed
+    }
+
+    /// The slot in which no generation is, and to which no new connections go.
+    fn vacant(&self) -> Option<Slot> {
+        let slot = self.steered.other();
+        (!self.processes.is_empty() && self.processes.iter().all(|process| process.slot != slot))
+            .then_some(slot)
+    }
+
     fn sleep(&self, timeout: Option<Duration>) {
-        let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut fds = vec![readable(self.signals.as_fd())];
+        fds.extend(self.control.iter().map(|control| readable(control.as_fd())));
+        fds.extend(
+            self.processes.iter().filter_map(|process| Some(readable(process.notify.as_ref()?.as_fd()))),
+        );
         let mut timeout = timeout;
         match self.listening {
             Listening::Eager => {
                 let counters = self.processes.iter().filter_map(|process| process.counter.as_ref());
-                fds.extend(counters.map(|counter| PollFd::new(counter.as_fd(), PollFlags::POLLIN)));
+                fds.extend(counters.map(|counter| readable(counter.as_fd())));
             }
             Listening::Collecting => timeout = Some(sooner(timeout, COLLECT)),
+        }
+        if let Some(slot) = self.vacant() {
+            match self.shedding {
+                Shedding::Eager => {
+                    fds.extend(self.doors().iter().filter_map(|door| door.own_socket(slot)).map(readable));
+                }
+                Shedding::Later => timeout = Some(sooner(timeout, LINGER)),
+            }
         }
         if self.processes.iter().any(|process| process.leader == Leader::Reaped) {
             timeout = Some(sooner(timeout, LINGER));
@@ -198,151 +270,28 @@ impl System {
         let _ = poll(&mut fds, timeout);
     }
 
-    fn spawn(&mut self, id: GenerationId) -> Event {
-        match self.try_spawn(id) {
-            Ok(process) => {
-                let pid = process.pid;
-                self.processes.push(process);
-                Event::Spawned { id, pid }
-            }
-            Err(error) => Event::SpawnFailed { id, error },
-        }
+    fn look(&mut self, id: GenerationId) -> Option<Event> {
+        let Self { processes, recipe, health_path, .. } = self;
+        let process = processes.iter_mut().find(|process| process.id == id)?;
+        let sight = process.look(&recipe.held.doors, health_path.as_deref())?;
+        Some(Event::Looked { id, sight })
     }
 
-    fn try_spawn(&mut self, id: GenerationId) -> Result<Process, SpawnError> {
-        let opened = self.source.map(Counter::open).transpose().map_err(|error| SpawnError {
-            cause: SpawnCause::Resources,
-            message: format!("cannot open a source of counts: {error}"),
-        })?;
-        let (counter, wiring) = opened.unzip();
-        let arguments = wiring.as_ref().map(|wiring| wiring.arguments.as_str());
-        let inherited = wiring.as_ref().and_then(|wiring| wiring.inherited.as_ref());
-        let environment = environment(&self.environment, arguments, self.recipe.held.sockets.len());
-        let (pid, report) = self.recipe.spawn(&Extras { environment, inherited })?;
-        Ok(Process { id, pid, leader: Leader::Alive, report, counter })
-    }
-
-    fn kill(&mut self, target: Target, signal: Signal) -> Option<Event> {
-        let (Target::Leader(id) | Target::Group(id)) = target;
-        let process = self.processes.iter().find(|process| process.id == id)?;
-        let to = match (target, process.leader) {
-            (Target::Leader(_), Leader::Alive | Leader::Zombie) => To::Process(process.pid.0),
-            (Target::Group(_), _) => To::Group(process.pid.0),
-            (Target::Leader(_), Leader::Reaped) => return None,
-        };
-        match (signals::send(to, Some(signal)), process.leader) {
-            (Err(Errno::ESRCH), Leader::Reaped) => Some(self.forget(id)),
-            (Err(Errno::EPERM), _) => Some(Event::KillRefused { id }),
-            (Ok(()) | Err(_), Leader::Alive | Leader::Zombie | Leader::Reaped) => None,
-        }
-    }
-
-    /// Reaps whoever is dead, but for leaders: they are told, and stay until they are ordered to be reaped.
-    fn reap(&mut self, events: &mut Vec<Event>) {
-        // Whoever forks without end does not keep ostler from its signals.
-        self.reaping = Reaping::Due;
-        for _ in 0..REAPS {
-            let Some((pid, status)) = reap::peek() else {
-                self.reaping = Reaping::Done;
-                break;
-            };
-            let leader = |process: &&mut Process| process.pid == pid && process.leader != Leader::Reaped;
-            if let Some(process) = self.processes.iter_mut().find(leader) {
-                // Its pid comes first until it is reaped, so the others have to wait for that.
-                self.reaping = Reaping::Done;
-                process.leader = Leader::Zombie;
-                process.count_the_last(events);
-                let outcome = match self.recipe.failure(&process.report) {
-                    Some(error) => Outcome::NeverRan(error),
-                    None => Outcome::Ended(status),
-                };
-                events.push(Event::Exited { id: process.id, outcome });
-                return;
-            }
-            reap::reap(pid);
-            events.push(Event::OrphanReaped { pid, status });
-        }
-    }
-
-    fn forget_the_gone(&mut self, events: &mut Vec<Event>) {
-        let gone: Vec<_> =
-            self.processes.iter().filter(|process| process.is_gone()).map(|process| process.id).collect();
-        events.extend(gone.into_iter().map(|id| self.forget(id)));
-    }
-
-    fn reap_leader(&mut self, id: GenerationId) -> Option<Event> {
-        let process = self.processes.iter_mut().find(|process| process.id == id)?;
-        if process.leader == Leader::Zombie {
-            reap::reap(process.pid);
-            process.leader = Leader::Reaped;
-            self.reaping = Reaping::Due;
-        }
-        process.is_gone().then(|| self.forget(id))
-    }
-
-    fn forget(&mut self, id: GenerationId) -> Event {
-        self.processes.retain(|process| process.id != id);
-        Event::GroupGone { id }
-    }
-}
-
-impl Process {
-    /// As `count`, until its source is empty: a full buffer of datagrams takes several rounds.
-    fn count_the_last(&mut self, events: &mut Vec<Event>) {
-        for _ in 0..ROUNDS {
-            let told = events.len();
-            self.count(events);
-            if events.len() == told {
-                return;
+    fn steer(&mut self, slot: Slot) -> Option<Event> {
+        for process in &mut self.processes {
+            process.probe = None;
+            if process.slot == slot && process.leader == Leader::Alive {
+                spawn::to_foreground(nix::unistd::Pid::from_raw(process.group.0));
             }
         }
-    }
-
-    /// Takes what its source holds; closes a source from which nothing will come any more.
-    fn count(&mut self, events: &mut Vec<Event>) {
-        match self.counter.as_mut().map(Counter::take) {
-            Some(Ok(0)) | None => {}
-            Some(Ok(count)) => events.push(Event::RequestsServed { id: self.id, count }),
-            Some(Err(_)) => self.counter = None,
-        }
-    }
-
-    /// Is its leader reaped, and nobody left in its group?
-    fn is_gone(&self) -> bool {
-        self.leader == Leader::Reaped && signals::send(To::Group(self.pid.0), None) == Err(Errno::ESRCH)
+        self.steered = slot;
+        let doors = self.recipe.held.doors.iter_mut();
+        let failed: Vec<_> =
+            doors.filter_map(|door| door.steer(slot).err().map(|error| format!("{door}: {error}"))).collect();
+        (!failed.is_empty()).then(|| Event::SteerFailed { message: failed.join("; ") })
     }
 }
 
 fn sooner(timeout: Option<Duration>, most: Duration) -> Duration {
     timeout.unwrap_or(most).min(most)
-}
-
-/// `NAME=value` for exec: the environment that ostler got, with what counting and held sockets add.
-fn environment(given: &[(OsString, OsString)], arguments: Option<&str>, sockets: usize) -> Vec<CString> {
-    let replaced = |name: &OsString| match name.to_str() {
-        Some(GUNICORN_CMD_ARGS) => arguments.is_some(),
-        Some("LISTEN_FDS" | "LISTEN_PID" | "LISTEN_FDNAMES") => sockets > 0,
-        Some(_) | None => false,
-    };
-    let kept = given.iter().filter(|(name, _)| !replaced(name));
-    let mut pairs: Vec<(OsString, OsString)> = kept.cloned().collect();
-    if let Some(arguments) = arguments {
-        // In front: of a duplicate gunicorn takes the last, so what the user says wins.
-        let mut value = OsString::from(arguments);
-        if let Some((_, users)) = given.iter().find(|(name, _)| name == GUNICORN_CMD_ARGS) {
-            value.push(" ");
-            value.push(users);
-        }
-        pairs.push((GUNICORN_CMD_ARGS.into(), value));
-    }
-    if sockets > 0 {
-        pairs.push(("LISTEN_FDS".into(), sockets.to_string().into()));
-    }
-    let joined = pairs.into_iter().map(|(mut name, value)| {
-        name.push("=");
-        name.push(value);
-        name.into_vec()
-    });
-    // A byte 0 cannot have come in through the environment.
-    joined.filter_map(|bytes| CString::new(bytes).ok()).collect()
 }

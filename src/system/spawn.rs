@@ -2,7 +2,7 @@
 
 use super::listen::{FIRST_SOCKET, Held};
 use super::signals::Given;
-use crate::supervisor::{Pid, SpawnCause, SpawnError};
+use crate::supervisor::{Pid, Slot, SpawnCause, SpawnError};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::resource::{Resource, setrlimit};
@@ -27,10 +27,33 @@ pub(super) struct Recipe {
 
 /// What this generation gets beside it.
 pub(super) struct Extras<'a> {
-    /// `NAME=value`, all of it but `LISTEN_PID`.
+    /// `NAME=value`.
     pub(super) environment: Vec<CString>,
+    /// Variables whose value is the child's own pid.
+    pub(super) own_pid: &'static [&'static str],
     /// A descriptor that stays open under its own number.
     pub(super) inherited: Option<&'a OwnedFd>,
+    /// Where it stands at the terminal, if there is one.
+    pub(super) ground: Ground,
+}
+
+/// Where a process group stands at the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ground {
+    Fore,
+    /// Another generation has the foreground still.
+    Back,
+}
+
+/// Brings a process group to the foreground, if stdin is a terminal. Whoever is not there stops at its first read.
+pub(super) fn to_foreground(group: nix::unistd::Pid) {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        // In the background this is answered with SIGTTOU unless that is blocked (tcsetpgrp(3)).
+        let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
+        let _ = tcsetpgrp(&stdin, group);
+        let _ = mask.and_then(|mask| mask.thread_set_mask());
+    }
 }
 
 /// Where a child tells what kept it from executing the program.
@@ -47,7 +70,7 @@ enum Step {
 impl Recipe {
     /// Starts the program in a process group of its own. The program may still fail to execute: then the process ends
     /// and `Report` tells why.
-    pub(super) fn spawn(&self, extras: &Extras<'_>) -> Result<(Pid, Report), SpawnError> {
+    pub(super) fn spawn(&self, slot: Slot, extras: &Extras<'_>) -> Result<(Pid, Report), SpawnError> {
         let (read_end, write_end) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
             .map_err(|errno| short("cannot make a pipe", errno))?;
         // A signal that the child gets before it has its dispositions back must not run a handler of ostler's.
@@ -56,7 +79,7 @@ impl Recipe {
             .map_err(|errno| short("cannot block signals", errno))?;
         // SAFETY: ostler has one thread, so the child may do whatever its parent might, allocating included.
         match unsafe { fork() } {
-            Ok(ForkResult::Child) => self.run_child(extras, &write_end),
+            Ok(ForkResult::Child) => self.run_child(slot, extras, &write_end),
             Ok(ForkResult::Parent { child }) => {
                 let _ = mask.thread_set_mask();
                 // The child does the same; whoever comes first, the group is there before the next signal.
@@ -71,8 +94,8 @@ impl Recipe {
     }
 
     /// In the child: becomes the program, or reports why not and ends.
-    fn run_child(&self, extras: &Extras<'_>, report: &OwnedFd) -> ! {
-        let (step, errno) = match self.become_program(extras) {
+    fn run_child(&self, slot: Slot, extras: &Extras<'_>, report: &OwnedFd) -> ! {
+        let (step, errno) = match self.become_program(slot, extras) {
             Ok(never) => match never {},
             Err(failure) => failure,
         };
@@ -83,31 +106,30 @@ impl Recipe {
     }
 
     /// In the child: everything between fork and exec.
-    fn become_program(&self, extras: &Extras<'_>) -> Result<Infallible, (Step, Errno)> {
+    fn become_program(&self, slot: Slot, extras: &Extras<'_>) -> Result<Infallible, (Step, Errno)> {
         let own = getpid();
         let _ = setpgid(own, own);
-        let stdin = io::stdin();
-        if stdin.is_terminal() {
-            // Not in the foreground it would stop at its first read. SIGTTOU is blocked here, as all signals are.
-            let _ = tcsetpgrp(&stdin, own);
+        match extras.ground {
+            Ground::Fore => to_foreground(own),
+            Ground::Back => {}
         }
         for (resource, soft, hard) in &self.limits {
             setrlimit(*resource, *soft, *hard).map_err(|errno| (Step::Limits, errno))?;
         }
-        self.hand_over(extras).map_err(|errno| (Step::Sockets, errno))?;
+        self.hand_over(slot, extras).map_err(|errno| (Step::Sockets, errno))?;
         let mut environment: Vec<&CStr> = extras.environment.iter().map(CString::as_c_str).collect();
-        let listen_pid = CString::new(format!("LISTEN_PID={own}")).unwrap_or_default();
-        if !self.held.sockets.is_empty() {
-            environment.push(&listen_pid);
-        }
+        let own_pid = extras.own_pid.iter().filter_map(|name| CString::new(format!("{name}={own}")).ok());
+        let own_pid: Vec<_> = own_pid.collect();
+        environment.extend(own_pid.iter().map(CString::as_c_str));
         self.given.restore();
         let program = self.argv.first().ok_or((Step::Exec, Errno::ENOENT))?;
         execvpe(program, &self.argv, &environment).map_err(|errno| (Step::Exec, errno))
     }
 
     /// Puts the sockets on 3, 4, ... and lets the extra descriptor survive exec.
-    fn hand_over(&self, extras: &Extras<'_>) -> nix::Result<()> {
-        for (number, socket) in (FIRST_SOCKET..).zip(&self.held.sockets) {
+    fn hand_over(&self, slot: Slot, extras: &Extras<'_>) -> nix::Result<()> {
+        for (number, door) in (FIRST_SOCKET..).zip(&self.held.doors) {
+            let socket = door.socket(slot).ok_or(Errno::EBADF)?;
             let _ = close(number);
             // Free now, so the lowest free number at or above it is it.
             let handed = fcntl(socket, FcntlArg::F_DUPFD(number))?;

@@ -1,311 +1,301 @@
-//! The rules, told from events and orders alone: what must never be ordered, and what must be ordered at once.
+//! The rules, told from events and orders alone: what must be ordered on an event, and what must never be.
 
+use crate::member::{Fate, Member, Need, Role, Stage};
 use ostler::supervisor::{
-    Action, Event, GenerationId, Notice, Outcome, Policy, Recipient, RecycleReason, Signal, SpawnCause,
-    Target,
+    Action, Answer, Client, Event, ExitStatus, GenerationId, Notice, Policy, Recipient, Signal, Slot, Target,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use std::time::{Duration, Instant};
 
-/// How long ostler waits for what has got SIGKILL before it ends without it.
+/// How long ostler waits for what has got SIGKILL before it goes on without it.
 pub(crate) const KILL_WAIT: Duration = Duration::from_secs(5);
 
-type Verdict = Result<(), TestCaseError>;
+pub(crate) type Verdict = Result<(), TestCaseError>;
 
 /// Takes in what was told and ordered. Events that make no sense are no facts to it, as they must be none to ostler.
+#[derive(Debug)]
 pub(crate) struct Judge {
-    policy: Policy,
-    /// The generation that was ordered last, or the first before that.
-    id: GenerationId,
-    stage: Stage,
-    limit: Option<u64>,
-    used: u64,
-    started: Instant,
-    /// When it was told to stop, or its leader had ended.
-    told: Option<Instant>,
-    killed: Option<Instant>,
-    outcome: Option<Outcome>,
-    fate: Fate,
-    stopping: Option<Instant>,
-    exit: Option<u8>,
-    /// How many generations were recycled.
-    pub(crate) recycled: u32,
+    pub(crate) policy: Policy,
+    /// Those that are there or ordered. At most two, one of which is the incumbent unless all are to stop.
+    pub(crate) members: Vec<Member>,
+    /// Those that even SIGKILL has not ended.
+    pub(crate) left: Vec<GenerationId>,
+    pub(crate) start: Option<Start>,
+    pub(crate) end: Option<End>,
+    pub(crate) steering: Steering,
+    pub(crate) newest: GenerationId,
+    pub(crate) exit: Option<u8>,
+    pub(crate) turn: Turn,
+}
+
+/// A start with nobody beside it, when it is due.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) id: GenerationId,
+    pub(crate) slot: Slot,
+    pub(crate) failures: u32,
+    pub(crate) due: Instant,
+}
+
+/// ostler is to end, with the exit status of this generation.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) of: GenerationId,
+    pub(crate) since: Instant,
+    pub(crate) code: Option<u8>,
+}
+
+/// Where new connections go.
+#[derive(Debug)]
+pub(crate) struct Steering {
+    pub(crate) to: Slot,
+    /// Before the last order, as long as that may still be told to have failed.
+    pub(crate) before: Option<Slot>,
+    /// The last order has failed, and is to be given again then.
+    pub(crate) again: Option<Instant>,
+}
+
+/// One event, and what is still owed to it.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) now: Instant,
+    pub(crate) event: Event,
+    /// What must be ordered now. Nothing else may be, but where a rule says so.
+    pub(crate) owed: Vec<Action>,
+    /// What must be told, in words that are not all known before.
+    pub(crate) news: Vec<News>,
+    pub(crate) recycle: Recycling,
+    pub(crate) need: Need,
+    /// Whose queue is to be looked at, unless it is recycled now.
+    pub(crate) watched: Option<Slot>,
+    /// Who waits for an answer.
+    pub(crate) asked: Option<Client>,
+}
+
+/// Is a recycle to begin now?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recycling {
+    Not,
+    /// The limit is not known exactly.
+    Maybe,
+    Must,
+    Begun,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// Nothing was started, or nothing came of it.
-    Nobody,
-    /// A start was ordered.
-    Ordered,
-    Alive,
-    /// The leader is dead, and nobody has dealt with what it leaves behind.
-    Dead,
-    /// The leader is dead, and its group was told to end.
-    Told,
-    Reaped,
-    Gone,
+pub(crate) enum News {
+    Started(GenerationId),
+    /// No process came of a successor's start.
+    NotStarted(GenerationId),
+    HandoverFailed(GenerationId, Failure),
+    TakenBack(GenerationId),
+    /// There is no recycle now.
+    Refused,
+    /// As `Refused`, or dropped as any signal that nobody is there for.
+    Unheard,
+    /// A signal was sent on, or there was nobody to send it to.
+    Signal,
 }
 
-/// What is to become of ostler when this generation is gone.
+/// Why a successor has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// It ended by itself, or still serves.
-    Exit,
-    Replace,
-    Retry,
+pub(crate) enum Failure {
+    TooLate,
+    WorkerLost,
+    Ended,
 }
 
 impl Judge {
     pub(crate) fn new(policy: Policy, now: Instant) -> Self {
+        let first = GenerationId(1);
         Self {
             policy,
-            id: GenerationId(1),
-            stage: Stage::Nobody,
-            limit: None,
-            used: 0,
-            started: now,
-            told: None,
-            killed: None,
-            outcome: None,
-            fate: Fate::Exit,
-            stopping: None,
+            members: Vec::new(),
+            left: Vec::new(),
+            start: Some(Start { id: first, slot: Slot::A, failures: 0, due: now }),
+            end: None,
+            steering: Steering { to: Slot::A, before: None, again: None },
+            newest: first,
             exit: None,
-            recycled: 0,
+            turn: Turn::new(now, Event::Tick),
         }
     }
 
-    pub(crate) fn current(&self) -> GenerationId {
-        self.id
+    /// Judges what was ordered on an event.
+    pub(crate) fn step(&mut self, now: Instant, event: &Event, orders: &[Action]) -> Verdict {
+        self.turn = Turn::new(now, event.clone());
+        if self.has_exited() {
+            let silent = orders.iter().all(|order| matches!(order, Action::Log(Notice::OrphanReaped { .. })));
+            prop_assert!(silent, "{orders:?} after the end, on {event:?}");
+            return Ok(());
+        }
+        self.learn();
+        for order in orders {
+            prop_assert!(!self.has_exited(), "{order:?} after the end");
+            self.ordered(order)?;
+        }
+        self.is_complete()?;
+        self.holds()
+    }
+
+    /// The start that is not answered yet.
+    pub(crate) fn unanswered(&self) -> Option<GenerationId> {
+        self.members.iter().find(|member| member.stage == Stage::Ordered).map(|member| member.id)
     }
 
     pub(crate) fn has_exited(&self) -> bool {
         self.exit.is_some()
     }
 
-    /// Judges what was ordered on an event.
-    pub(crate) fn step(&mut self, now: Instant, event: &Event, orders: &[Action]) -> Verdict {
-        let (ended, kill_is_due) = (self.has_exited(), self.grace_is_over(now));
-        self.learn(now, event);
-        for order in orders {
-            if let Action::Log(Notice::OrphanReaped { .. }) = order {
-                continue;
-            }
-            prop_assert!(!self.has_exited(), "{order:?} after the end");
-            match order {
-                Action::Spawn(id) => self.spawn(*id)?,
-                Action::Kill { target, signal } => self.kill(now, event, *target, *signal)?,
-                Action::Reap(id) => {
-                    prop_assert_eq!((*id, self.stage), (self.id, Stage::Told), "reaped");
-                    self.stage = Stage::Reaped;
-                }
-                Action::Log(notice) => self.notice(now, notice)?,
-                Action::Exit(code) => self.end(now, event, *code)?,
-            }
-        }
-        if ended { Ok(()) } else { self.at_once(now, event, kill_is_due) }
-    }
-
-    /// After TERM ostler ends in time, whatever the children do.
+    /// After a stop ostler ends in time, whatever the children do.
     pub(crate) fn in_time(&self, now: Instant) -> Verdict {
-        let latest = self.stopping.map(|stopping| stopping + self.policy.grace_period + KILL_WAIT);
+        let latest = self.end.as_ref().map(|end| end.since + self.policy.grace_period + KILL_WAIT);
         prop_assert!(latest.is_none_or(|latest| now <= latest), "too late to end");
         Ok(())
     }
 
     /// Nothing will happen any more and no time is waited for: is this a state to stay in?
     pub(crate) fn at_rest(&self) -> Verdict {
-        prop_assert_eq!(self.stopping, None, "stopped, and never ended");
-        prop_assert!(self.serves(), "nobody serves, and nothing is waited for: {:?}", self.stage);
+        prop_assert!(self.is_settled(), "nobody serves well, and nothing is waited for: {self:#?}");
         Ok(())
     }
 
-    /// Is a generation there, that nobody has told to stop and that has budget left?
-    pub(crate) fn serves(&self) -> bool {
-        self.stage == Stage::Alive && self.told.is_none() && !self.is_spent()
-    }
-
-    fn is_spent(&self) -> bool {
-        self.limit.is_some_and(|limit| self.used >= limit)
-    }
-
-    /// SIGKILL may be sent, and is due.
-    fn grace_is_over(&self, now: Instant) -> bool {
-        self.told.is_some_and(|told| now >= told + self.policy.grace_period)
-    }
-
-    /// SIGKILL was sent, and waited for.
-    fn given_up(&self, now: Instant) -> bool {
-        self.killed.is_some_and(|killed| now >= killed + KILL_WAIT)
-    }
-
-    fn learn(&mut self, now: Instant, event: &Event) {
-        match (self.stage, event) {
-            (Stage::Ordered, Event::Spawned { id, .. }) if *id == self.id => {
-                self.stage = Stage::Alive;
-                self.started = now;
-            }
-            (Stage::Ordered, Event::SpawnFailed { id, .. }) if *id == self.id => self.stage = Stage::Nobody,
-            (Stage::Alive, Event::Exited { id, outcome }) if *id == self.id => {
-                self.stage = Stage::Dead;
-                self.outcome = Some(outcome.clone());
-                if let Outcome::NeverRan(error) = outcome {
-                    self.fate = if error.cause == SpawnCause::Resources { Fate::Retry } else { Fate::Exit };
-                }
-                self.told = self.told.or(Some(now));
-            }
-            (Stage::Reaped, Event::GroupGone { id }) if *id == self.id => self.stage = Stage::Gone,
-            (Stage::Alive, Event::RequestsServed { id, count }) if *id == self.id => {
-                self.used = self.used.saturating_add(*count);
-            }
-            // It never heard that it was to stop, so it serves on, and is not asked again.
-            (Stage::Alive, Event::KillRefused { id })
-                if *id == self.id
-                    && self.fate == Fate::Replace
-                    && self.killed.is_none()
-                    && self.stopping.is_none() =>
-            {
-                (self.told, self.fate, self.limit) = (None, Fate::Exit, None);
-            }
-            (_, Event::Signal(signal)) => {
-                let serving = self.stage == Stage::Alive && self.told.is_none();
-                // A server that serves may have its own opinion of SIGINT and SIGQUIT.
-                if *signal == Signal::TERM || (ends(*signal) && !serving) {
-                    self.stopping = self.stopping.or(Some(now));
-                } else if ends(*signal) {
-                    // But it is not recycled any more.
-                    self.limit = None;
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn spawn(&mut self, id: GenerationId) -> Verdict {
-        prop_assert_eq!(self.stopping, None, "a start after a stop");
-        let expected = match (self.stage, self.fate) {
-            (Stage::Nobody, _) | (Stage::Gone, Fate::Retry) => self.id,
-            (Stage::Gone, Fate::Replace) => self.id.next(),
-            (stage, fate) => return Err(TestCaseError::fail(format!("start while {stage:?}, {fate:?}"))),
+    /// Is there one generation that serves and need not be replaced?
+    pub(crate) fn is_settled(&self) -> bool {
+        let stays = |member: &Member| {
+            member.fate != Fate::Replaceable || !self.left.is_empty() || !member.surely_spent()
         };
-        prop_assert_eq!(id, expected, "the number of the next generation");
-        let (policy, recycled) = (self.policy.clone(), self.recycled);
-        *self =
-            Self { id, stage: Stage::Ordered, fate: Fate::Exit, recycled, ..Self::new(policy, self.started) };
-        Ok(())
+        self.end.is_none() && self.alone().is_some_and(stays)
     }
 
-    fn kill(&mut self, now: Instant, event: &Event, target: Target, signal: Signal) -> Verdict {
-        let recipient = match self.policy.recipient {
-            Recipient::Leader => Target::Leader(self.id),
-            Recipient::Group => Target::Group(self.id),
-        };
-        let forwarded = *event == Event::Signal(signal) && target == recipient;
-        let recycled = self.fate == Fate::Replace && self.told.is_none();
-        let kill = signal == Signal::KILL && self.grace_is_over(now);
-        let group = target == Target::Group(self.id);
-        // What is left of a group hears of the end from ostler itself.
-        let asked = group && ends(signal) && *event == Event::Signal(signal);
-        let leader = target == Target::Leader(self.id);
-        let allowed = match self.stage {
-            Stage::Alive if kill => group || leader,
-            Stage::Alive => forwarded || (recycled && signal == Signal::TERM && target == recipient),
-            Stage::Dead | Stage::Told => group && (kill || matches!(signal, Signal::TERM | Signal::CONT)),
-            Stage::Reaped => group && (kill || asked),
-            Stage::Nobody | Stage::Ordered | Stage::Gone => false,
-        };
-        prop_assert!(allowed, "{signal:?} to {target:?} while {:?}, on {event:?}", self.stage);
-        match signal {
-            Signal::TERM => self.told = self.told.or(Some(now)),
-            Signal::KILL => self.killed = self.killed.or(Some(now)),
-            Signal(_) => {}
+    /// When ostler must do something at the latest if nothing happens before.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        if self.has_exited() || self.unanswered().is_some() {
+            return None;
         }
-        if self.stage == Stage::Dead && signal != Signal::CONT {
-            self.stage = Stage::Told;
-        }
-        Ok(())
+        let start = self.start.as_ref().map(|start| start.due);
+        let recycle = self.alone().filter(|member| self.may_be_recycled(member) && member.surely_spent());
+        let recycle = recycle.map(|member| member.recyclable_from(&self.policy));
+        let watch =
+            self.alone().filter(|_| self.policy.watchdog.is_some()).map(|member| member.watch.look_at);
+        let members = self.members.iter().filter_map(|member| match &member.role {
+            Role::Incumbent => None,
+            Role::Successor(preparation) => Some(preparation.look_at.min(preparation.by)),
+            Role::Former(drain) => Some(drain.check_at.min(drain.until)),
+            Role::Leaving(_) => self.pressed_at(member),
+        });
+        let steer = self.steering.again.filter(|_| self.incumbent().is_some());
+        start.into_iter().chain(recycle).chain(steer).chain(watch).chain(members).min()
     }
 
-    fn notice(&mut self, now: Instant, notice: &Notice) -> Verdict {
-        if let Notice::GenerationStarted { id, max_requests, .. } = notice {
-            prop_assert_eq!((*id, self.stage), (self.id, Stage::Alive));
-            let budget = &self.policy.budget;
-            let most = budget.requests.map(|requests| requests.saturating_add(budget.requests_jitter));
-            prop_assert!(budget.requests <= *max_requests && *max_requests <= most);
-            self.limit = *max_requests;
-        }
-        if let Notice::GroupLeft { id } = notice {
-            prop_assert_eq!(*id, self.id);
-            prop_assert!(self.given_up(now), "left too soon");
-            if self.stage == Stage::Reaped {
-                self.stage = Stage::Gone;
-            }
-        }
-        if let Notice::RecycleStarted { id, reason, age } = notice {
-            let RecycleReason::Requests { used, limit } = reason;
-            prop_assert_eq!((*id, self.stage), (self.id, Stage::Alive));
-            prop_assert_eq!((*used, Some(*limit)), (self.used, self.limit), "what was used of what");
-            prop_assert_eq!(*age, now - self.started);
-            prop_assert!(self.is_spent(), "recycled below its limit");
-            prop_assert!(*age >= self.policy.min_age, "recycled too young");
-            prop_assert!(self.told.is_none(), "recycled twice");
-            self.fate = Fate::Replace;
-            self.recycled += 1;
-        }
-        Ok(())
+    pub(crate) fn member(&mut self, id: GenerationId) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.id == id)
     }
 
-    fn end(&mut self, now: Instant, event: &Event, code: u8) -> Verdict {
-        let expected = match (self.stage, event, &self.outcome) {
-            // Only a signal ends ostler while it has no child, and tells how.
-            (Stage::Nobody | Stage::Ordered, Event::Signal(signal), _) if ends(*signal) => signal.exit_code(),
-            (Stage::Gone, Event::Signal(signal), _) if self.fate == Fate::Retry && ends(*signal) => {
-                signal.exit_code()
-            }
-            (Stage::Gone, _, Some(outcome)) => outcome.code(),
-            // It did all that it could.
-            (Stage::Alive, ..) => {
-                prop_assert!(self.given_up(now), "ended before the group was gone");
-                Signal::KILL.exit_code()
-            }
-            (stage, _, _) => return Err(TestCaseError::fail(format!("end while {stage:?}, on {event:?}"))),
-        };
-        // A leader that even SIGKILL does not end cannot be replaced.
-        let hangs = self.stage == Stage::Alive && self.given_up(now);
-        prop_assert!(hangs || self.stopping.is_some() || self.fate == Fate::Exit, "ended without a reason");
-        prop_assert_eq!(code, expected, "exit status");
-        self.exit = Some(code);
-        Ok(())
+    pub(crate) fn incumbent(&self) -> Option<&Member> {
+        self.members.iter().find(|member| member.is_incumbent())
     }
 
-    /// What may not wait for another event.
-    fn at_once(&self, now: Instant, event: &Event, kill_is_due: bool) -> Verdict {
+    /// The incumbent, if nobody is beside it.
+    pub(crate) fn alone(&self) -> Option<&Member> {
+        self.incumbent().filter(|member| self.members.len() == 1 && member.stage == Stage::Alive)
+    }
+
+    pub(crate) fn beside(&self, id: GenerationId) -> Option<&Member> {
+        self.members.iter().find(|member| member.id != id)
+    }
+
+    /// May a recycle of it begin, as far as it is not a matter of time?
+    pub(crate) fn may_be_recycled(&self, member: &Member) -> bool {
+        member.fate == Fate::Replaceable && self.left.is_empty()
+    }
+
+    pub(crate) fn recipient(&self, id: GenerationId) -> Target {
+        match self.policy.recipient {
+            Recipient::Leader => Target::Leader(id),
+            Recipient::Group => Target::Group(id),
+        }
+    }
+
+    pub(crate) fn owe(&mut self, order: Action) {
+        self.turn.owed.push(order);
+    }
+
+    pub(crate) fn owe_kill(&mut self, target: Target, signal: Signal) {
+        self.owe(Action::Kill { target, signal });
+    }
+
+    /// With which answers may a recycle be refused?
+    pub(crate) fn refusals(&self) -> &'static [Answer] {
+        match (self.alone(), self.incumbent()) {
+            (Some(_), _) => &[Answer::Nobody],
+            (None, Some(_)) => &[Answer::Busy],
+            (None, None) => &[Answer::Nobody, Answer::Busy],
+        }
+    }
+
+    fn is_complete(&self) -> Verdict {
+        let Turn { event, owed, news, recycle, watched, asked, .. } = &self.turn;
         if self.has_exited() {
             return Ok(());
         }
+        prop_assert!(owed.is_empty(), "not ordered: {owed:?}, on {event:?}");
+        prop_assert!(news.is_empty(), "not told: {news:?}, on {event:?}");
+        prop_assert!(*recycle != Recycling::Must, "not recycled, on {event:?}");
+        prop_assert_eq!(*asked, None, "not answered");
+        prop_assert!(watched.is_none() || *recycle == Recycling::Begun, "the queue is not looked at");
+        Ok(())
+    }
+
+    /// What is so after every event.
+    fn holds(&self) -> Verdict {
+        prop_assert!(self.members.len() <= 2, "more than two generations");
         // Its zombie hides the other dead from the edge.
-        prop_assert!(!matches!(self.stage, Stage::Dead | Stage::Told), "not reaped");
-        let alive = self.stage == Stage::Alive;
-        if self.stopping.is_some() {
-            prop_assert!(
-                if alive { self.told.is_some() } else { self.stage == Stage::Reaped },
-                "does not stop"
-            );
+        let zombie = self.members.iter().find(|member| member.stage == Stage::Dead);
+        prop_assert!(zombie.is_none(), "not reaped: {zombie:?}");
+        let goes_on = |member: &&Member| matches!(member.role, Role::Leaving(_)) && member.told.is_none();
+        prop_assert_eq!(
+            self.members.iter().find(goes_on).map(|member| member.id),
+            None,
+            "is not told to stop"
+        );
+        if let Some(incumbent) = self.incumbent().filter(|_| self.steering.again.is_none()) {
+            prop_assert_eq!(self.steering.to, incumbent.slot, "new connections do not go to the incumbent");
         }
-        if self.stage == Stage::Gone {
-            prop_assert!(self.fate == Fate::Retry, "neither replaced nor ended");
-        }
-        if *event == Event::Tick && (alive || self.stage == Stage::Reaped) {
-            let old_enough = now >= self.started + self.policy.min_age;
-            let due = alive && self.told.is_none() && self.is_spent() && old_enough;
-            prop_assert!(!due, "spent, old enough, and not recycled");
-            prop_assert!(self.killed.is_some() || !kill_is_due, "no SIGKILL");
+        let somebody = self.incumbent().is_some() || self.start.is_some();
+        let recycled = self.members.len() == 1;
+        prop_assert!(somebody || self.end.is_some() || recycled || self.has_exited(), "nobody serves");
+        if let Some(end) = &self.end {
+            prop_assert!(self.incumbent().is_none() && self.start.is_none(), "serves on after {end:?}");
+            prop_assert!(!self.members.is_empty() || self.has_exited(), "nobody is left, and ostler is");
         }
         Ok(())
     }
 }
 
-fn ends(signal: Signal) -> bool {
+impl Turn {
+    fn new(now: Instant, event: Event) -> Self {
+        let (owed, news) = (Vec::new(), Vec::new());
+        Self {
+            now,
+            event,
+            owed,
+            news,
+            recycle: Recycling::Not,
+            need: Need::Renewal,
+            watched: None,
+            asked: None,
+        }
+    }
+}
+
+/// The exit status that tells of a generation.
+pub(crate) fn code(member: &Member) -> u8 {
+    let killed = || ExitStatus::Signaled(Signal::KILL).code();
+    member.outcome.as_ref().map_or_else(killed, ostler::supervisor::Outcome::code)
+}
+
+pub(crate) fn ends(signal: Signal) -> bool {
     matches!(signal, Signal::TERM | Signal::INT | Signal::QUIT)
 }

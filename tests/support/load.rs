@@ -1,6 +1,8 @@
 //! HTTP clients over loopback, bounded in number and time: what they sent, and what came of it.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use super::answer::{After, read_answer};
+use std::collections::BTreeSet;
+use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -99,29 +101,11 @@ fn request(
         Connections::KeepAlive => "",
     };
     stream.get_mut().write_all(format!("GET / HTTP/1.1\r\nHost: test\r\n{close}\r\n").as_bytes())?;
-    let (mut line, mut length, mut closes) = (String::new(), 0, false);
-    stream.read_line(&mut line)?;
-    if !line.starts_with("HTTP/1.1 200") {
-        return Err(std::io::Error::other(format!("no answer: {line:?}")));
-    }
-    loop {
-        line.clear();
-        stream.read_line(&mut line)?;
-        let header = line.trim_end().to_ascii_lowercase();
-        if header.is_empty() {
-            break;
-        }
-        if let Some(value) = header.strip_prefix("content-length: ") {
-            length = value.parse().map_err(std::io::Error::other)?;
-        }
-        closes |= header == "connection: close";
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body)?;
-    if closes {
+    let answer = read_answer(stream)?;
+    if answer.after == After::Close {
         *connection = None;
     }
-    Ok(body)
+    Ok(answer.body)
 }
 
 /// Does the server answer?
@@ -132,6 +116,19 @@ pub fn answers(port: u16) -> bool {
 /// What the server answers: in the tests' apps, which worker it was.
 pub fn answer(port: u16) -> Option<Vec<u8>> {
     request(port, Connections::Fresh, &mut None, Duration::from_secs(5)).ok()
+}
+
+/// Waits until both workers answer, and returns how many answers that took. A gunicorn that is told to stop while a worker
+/// boots loses the signal: it forks first, and the worker's handlers come later.
+pub fn both_workers_serve(port: u16) -> u64 {
+    let (mut workers, mut answers) = (BTreeSet::new(), 0);
+    super::eventually("both workers serve", || {
+        let worker = answer(port);
+        answers += u64::from(worker.is_some());
+        workers.extend(worker);
+        workers.len() >= 2
+    });
+    answers
 }
 
 /// Opens a connection, asks for `path`, and leaves it open once the first bytes of the answer have come.

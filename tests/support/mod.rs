@@ -1,7 +1,10 @@
 //! What all tests of the binary share: a PID namespace to run it in, and waiting with a bound.
 #![allow(dead_code, clippy::unwrap_used, clippy::missing_panics_doc, missing_docs, unreachable_pub)]
 
+pub mod answer;
+pub mod during;
 pub mod load;
+pub mod recycles;
 pub mod venv;
 
 use std::ffi::OsStr;
@@ -214,6 +217,21 @@ impl Drop for Namespace {
             eprintln!("--- out ---\n{}\n--- err ---\n{}", self.out(), self.err());
         }
     }
+}
+
+/// A child that would say that it was started.
+pub const NEVER: [&str; 3] = ["--", "echo", "started"];
+
+/// stderr and exit status of ostler with this environment, in front of a child that would say that it was started.
+pub fn refused(environment: &[(&str, &str)], arguments: &[&str]) -> String {
+    let mut setup = Setup::new(OSTLER, arguments);
+    for (name, value) in environment {
+        setup = setup.env(name, value);
+    }
+    let mut namespace = setup.run();
+    assert_eq!(namespace.end(), 1, "{environment:?} {arguments:?}");
+    assert_eq!(namespace.out(), "", "something was started: {environment:?} {arguments:?}");
+    namespace.err()
 }
 
 /// The value of `name=value` in a log line, as a number.

@@ -1,4 +1,4 @@
-//! Real gunicorns: which there are, and how each is started.
+//! Real gunicorns and other servers: which there are, and how each is started.
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,8 @@ pub enum Version {
     Twenty,
     /// The newest gunicorn, uvicorn and uvicorn-worker.
     New,
+    /// Servers beside gunicorn.
+    Other,
 }
 
 impl Version {
@@ -16,12 +18,17 @@ impl Version {
         let name = match self {
             Self::Twenty => "20",
             Self::New => "new",
+            Self::Other => "other",
         };
         Path::new(env!("CARGO_MANIFEST_DIR")).join("target/venvs").join(name)
     }
 
     pub fn gunicorn(self) -> String {
-        let path = self.folder().join("bin/gunicorn");
+        self.program("gunicorn")
+    }
+
+    pub fn program(self, name: &str) -> String {
+        let path = self.folder().join("bin").join(name);
         assert!(path.exists(), "{} is missing: run tests/setup", path.display());
         path.to_str().unwrap().to_owned()
     }
@@ -30,7 +37,7 @@ impl Version {
     pub fn uvicorn_worker(self) -> &'static str {
         match self {
             Self::Twenty => "uvicorn.workers.UvicornWorker",
-            Self::New => "uvicorn_worker.UvicornWorker",
+            Self::New | Self::Other => "uvicorn_worker.UvicornWorker",
         }
     }
 

@@ -1,8 +1,8 @@
-//! A supervisor in virtual time, its orders and states in words, and the shortest way to each state.
+//! A supervisor in virtual time, with its orders and states in words.
 
 use super::super::*;
-
-pub(super) const HUP: Signal = Signal(1);
+use ending::Then;
+use retiring::Outgoing;
 
 /// A supervisor in virtual time.
 pub(super) struct Story {
@@ -10,14 +10,6 @@ pub(super) struct Story {
     origin: Instant,
     pub(super) now: Duration,
 }
-
-/// Five requests a generation, at least 30 s each, 25 s of grace.
-pub(super) const POLICY: Policy = Policy {
-    budget: Budget { requests: Some(5), requests_jitter: 0 },
-    min_age: Duration::from_secs(30),
-    grace_period: Duration::from_secs(25),
-    recipient: Recipient::Leader,
-};
 
 impl Story {
     pub(super) fn new(policy: Policy) -> Self {
@@ -37,15 +29,43 @@ impl Story {
         self
     }
 
+    /// Lets one row after the other happen.
+    pub(super) fn goes(mut self, rows: &[(u64, Event, &str, &str)]) -> Self {
+        for (millis, event, orders, next) in rows {
+            let row = format!("{} + {event:?} at {millis} ms", self.state());
+            let ordered = self.step(*millis, event.clone());
+            assert_eq!((ordered.as_str(), self.state().as_str()), (*orders, *next), "{row}");
+        }
+        self
+    }
+
     pub(super) fn state(&self) -> String {
         let state = match &self.supervisor.state {
-            State::Waiting { id, .. } => format!("waiting to start {id}"),
-            State::Spawning { id, .. } => format!("spawning {id}"),
-            State::Serving(generation) => format!("serving {}", generation.id),
-            State::Departing(departure) => match departure.then {
-                Then::Replace => format!("recycling {}", departure.generation.id),
-                Then::Exit => format!("stopping {}", departure.generation.id),
-            },
+            State::Waiting { start, .. } => format!("waiting to start {}", start.id),
+            State::Spawning(start) => format!("spawning {}", start.id),
+            State::Serving(incumbent) => format!("serving {}", incumbent.generation.id),
+            State::HandingOver(handover, successor) => {
+                let to = match successor {
+                    Successor::Ordered => self.supervisor.last_id,
+                    Successor::Starting(starting) => starting.generation.id,
+                };
+                format!("handing over {} to {to}", handover.incumbent.generation.id)
+            }
+            State::Retiring(Retirement { incumbent, outgoing }) => {
+                let goes = match outgoing {
+                    Outgoing::Draining(_) => "draining",
+                    Outgoing::Departing(_) => "retiring",
+                };
+                format!("{goes} {} beside {}", outgoing.generation().id, incumbent.generation.id)
+            }
+            State::Departing(ending) => {
+                let goes = match ending.then {
+                    Then::Replace => "recycling",
+                    Then::Exit => "stopping",
+                };
+                let beside = ending.beside().map(|generation| format!(" and {}", generation.id));
+                format!("{goes} {}{}", ending.last().id, beside.unwrap_or_default())
+            }
             State::Ended => "ended".into(),
         };
         match self.supervisor.deadline() {
@@ -57,12 +77,33 @@ impl Story {
 
 fn order(action: &Action) -> String {
     match action {
-        Action::Spawn(id) => format!("spawn {id}"),
-        Action::Kill { target: Target::Leader(id), signal } => format!("{} to leader {id}", name(*signal)),
-        Action::Kill { target: Target::Group(id), signal } => format!("{} to group {id}", name(*signal)),
+        Action::Spawn { id, slot } => format!("spawn {id} in {slot:?}"),
+        Action::Kill { target, signal } => {
+            let whom = match target {
+                Target::Leader(id) => format!("leader {id}"),
+                Target::Group(id) => format!("group {id}"),
+                Target::Gunicorn(id) => format!("gunicorn {id}"),
+            };
+            format!("{} to {whom}", name(*signal))
+        }
         Action::Reap(id) => format!("reap {id}"),
+        Action::Follow { id, heir } => format!("follow {id} to {}", heir.0),
+        Action::Look(id) => format!("look at {id}"),
+        Action::Steer(slot) => format!("steer to {slot:?}"),
+        Action::CheckDrain(slot) => format!("check drain of {slot:?}"),
+        Action::CheckQueue(slot) => format!("check queue of {slot:?}"),
+        Action::Shed(slot) => format!("shed {slot:?}"),
+        Action::Answer { client, answer } => format!("answer {} {}", client.0, said(*answer)),
         Action::Log(notice) => format!("[{}]", words(notice)),
         Action::Exit(code) => format!("exit {code}"),
+    }
+}
+
+fn said(answer: Answer) -> String {
+    match answer {
+        Answer::Started(id) => format!("started {id}"),
+        Answer::Busy => "busy".into(),
+        Answer::Nobody => "nobody".into(),
     }
 }
 
@@ -71,13 +112,29 @@ fn words(notice: &Notice) -> String {
         Notice::GenerationStarted { id, pid, max_requests } => {
             format!("{id} is process {} for {}", pid.0, max_requests.map_or("ever".into(), |n| n.to_string()))
         }
-        Notice::SpawnFailed { id, retry_in: Some(pause), .. } => {
-            format!("{id} not started, again in {pause:?}")
+        Notice::SpawnFailed { id, retry_in, .. } => format!("{id} not started{}", again(*retry_in)),
+        Notice::RecycleStarted { id, reason, age } => match reason {
+            RecycleReason::Requests { used, limit } => format!("{id} spent {used} of {limit} in {age:?}"),
+            RecycleReason::Command => format!("{id} on command in {age:?}"),
+            RecycleReason::Hung(standing) => format!("{id} hung for {standing:?} in {age:?}"),
+        },
+        Notice::HandedOver { from, to, took, view: View::Clear } => {
+            format!("{from} handed over to {to} in {took:?}")
         }
-        Notice::SpawnFailed { id, retry_in: None, .. } => format!("{id} not started"),
-        Notice::RecycleStarted { id, reason: RecycleReason::Requests { used, limit }, age } => {
-            format!("{id} spent {used} of {limit} in {age:?}")
+        Notice::HandedOver { from, to, took, view: View::Hidden } => {
+            format!("{from} handed over to {to} in {took:?}, unseen")
         }
+        Notice::HandoverFailed { id, lack, retry_in } => format!("{id} failed: {lack}{}", again(*retry_in)),
+        Notice::Promoted { id } => format!("{id} promoted"),
+        Notice::TakenBack { id, retry_in } => format!("{id} taken back{}", again(*retry_in)),
+        Notice::DrainExpired { id } => format!("drain of {id} over"),
+        Notice::SteerFailed { message } => format!("not steered: {message}"),
+        Notice::ConnectionsShed { connections } => format!("{connections} shed"),
+        Notice::LeaderFollowed { id, pid, requests, age } => {
+            format!("{id} led by {}: {requests} in {age:?}", pid.0)
+        }
+        Notice::Reloaded { id, signal, requests } => format!("{id} got {}: {requests}", name(*signal)),
+        Notice::RecycleRefused { answer } => format!("no recycle: {}", said(*answer)),
         Notice::GenerationEnded { id, outcome, cause, requests, age } => {
             format!("{id} {cause:?} with {}: {requests} in {age:?}", outcome.code())
         }
@@ -91,122 +148,19 @@ fn words(notice: &Notice) -> String {
     }
 }
 
+fn again(retry_in: Option<Duration>) -> String {
+    retry_in.map(|pause| format!(", again in {pause:?}")).unwrap_or_default()
+}
+
 fn name(signal: Signal) -> String {
     match signal {
-        HUP => "HUP".into(),
+        Signal::HUP => "HUP".into(),
         Signal::INT => "INT".into(),
         Signal::QUIT => "QUIT".into(),
         Signal::KILL => "KILL".into(),
+        Signal::USR2 => "USR2".into(),
         Signal::TERM => "TERM".into(),
         Signal::CONT => "CONT".into(),
         Signal(number) => number.to_string(),
     }
-}
-
-pub(super) const TERM: Event = Event::Signal(Signal::TERM);
-pub(super) const TICK: Event = Event::Tick;
-
-pub(super) fn spawned(id: u32) -> Event {
-    Event::Spawned { id: GenerationId(id), pid: Pid(100 + id.cast_signed()) }
-}
-
-fn error(cause: SpawnCause) -> SpawnError {
-    SpawnError { cause, message: "so it is".into() }
-}
-
-pub(super) fn spawn_failed(id: u32) -> Event {
-    Event::SpawnFailed { id: GenerationId(id), error: error(SpawnCause::Resources) }
-}
-
-pub(super) fn exited(id: u32, code: u8) -> Event {
-    Event::Exited { id: GenerationId(id), outcome: Outcome::Ended(ExitStatus::Exited(code)) }
-}
-
-pub(super) fn killed(id: u32) -> Event {
-    Event::Exited { id: GenerationId(id), outcome: Outcome::Ended(ExitStatus::Signaled(Signal::KILL)) }
-}
-
-pub(super) fn never_ran(id: u32, cause: SpawnCause) -> Event {
-    Event::Exited { id: GenerationId(id), outcome: Outcome::NeverRan(error(cause)) }
-}
-
-pub(super) fn gone(id: u32) -> Event {
-    Event::GroupGone { id: GenerationId(id) }
-}
-
-pub(super) fn refused(id: u32) -> Event {
-    Event::KillRefused { id: GenerationId(id) }
-}
-
-pub(super) fn served(id: u32, count: u64) -> Event {
-    Event::RequestsServed { id: GenerationId(id), count }
-}
-
-pub(super) fn orphan() -> Event {
-    Event::OrphanReaped { pid: Pid(77), status: ExitStatus::Exited(0) }
-}
-
-// The states, each with the shortest way to it.
-
-pub(super) fn new() -> Story {
-    Story::new(POLICY)
-}
-
-pub(super) fn spawning() -> Story {
-    new().after(0, TICK)
-}
-
-pub(super) fn failed() -> Story {
-    spawning().after(0, spawn_failed(1))
-}
-
-pub(super) fn serving() -> Story {
-    spawning().after(0, spawned(1))
-}
-
-/// Its budget is spent, but it is too young.
-pub(super) fn spent() -> Story {
-    serving().after(10_000, served(1, 5))
-}
-
-pub(super) fn recycling() -> Story {
-    spent().after(30_000, TICK)
-}
-
-pub(super) fn recycling_reaped() -> Story {
-    recycling().after(32_000, exited(1, 0))
-}
-
-pub(super) fn recycling_killed() -> Story {
-    recycling().after(55_000, TICK)
-}
-
-/// Recycled once: generation 2 serves since 33 s.
-pub(super) fn second() -> Story {
-    recycling_reaped().after(33_000, gone(1)).after(33_000, spawned(2))
-}
-
-/// There was a process, but no memory to execute the program.
-pub(super) fn short() -> Story {
-    serving().after(1_000, never_ran(1, SpawnCause::Resources))
-}
-
-pub(super) fn stopping() -> Story {
-    serving().after(40_000, TERM)
-}
-
-pub(super) fn stopping_reaped() -> Story {
-    stopping().after(41_000, exited(1, 3))
-}
-
-pub(super) fn stopping_killed() -> Story {
-    stopping().after(65_000, TICK)
-}
-
-pub(super) fn by_itself() -> Story {
-    serving().after(40_000, exited(1, 3))
-}
-
-pub(super) fn ended() -> Story {
-    new().after(0, TERM)
 }

@@ -1,0 +1,74 @@
+//! Reads the command as far as it can be read: how it is recycled, how its requests are counted, what does not fit.
+
+use crate::config::{Address, Chosen, Config, Steering, advice, stays, strategy};
+use crate::count::gunicorn::{FileText, Gunicorn};
+use crate::count::plan::{Plan, plan};
+use crate::supervisor::Recycle;
+use crate::system::{Between, GUNICORN_CMD_ARGS};
+use nix::fcntl::OFlag;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+
+/// A file longer than this is not read to its end.
+const LONGEST_FILE: u64 = 1 << 20;
+
+/// What a command and a configuration come to.
+pub(super) struct Outlook {
+    /// How generations are recycled.
+    pub(super) chosen: Chosen,
+    /// How requests are counted, if they are to be.
+    pub(super) plan: Option<Plan>,
+    /// What stands between ostler and the server.
+    pub(super) between: Between,
+    /// What does not fit together, with the cure.
+    pub(super) advice: Vec<String>,
+}
+
+/// `held` sockets are handed to the child.
+///
+/// # Errors
+/// The strategy that was asked for is not possible.
+pub(super) fn look_at(
+    config: &Config,
+    held: usize,
+    command: &[OsString],
+    environment: &[(OsString, OsString)],
+) -> Result<Outlook, String> {
+    let argv: Vec<_> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let variable = environment.iter().find(|(name, _)| name == GUNICORN_CMD_ARGS);
+    let variable = variable.map(|(_, value)| value.to_string_lossy()).unwrap_or_default();
+    let gunicorn = Gunicorn::find(&argv, &variable, read);
+    let chosen = strategy(config, held, gunicorn.as_ref())?;
+    let plan = config.policy.budget.requests.map(|_| plan(config.count, &argv, gunicorn.as_ref()));
+    let between = if stays(&argv, read) { Between::Shell } else { Between::Nothing };
+    let mut advice = advice(config, &argv, gunicorn.as_ref(), held, chosen.recycle);
+    let own = chosen.recycle == Recycle::Handover && config.listen.steering == Steering::Auto;
+    let is_unix = |address: &Address| matches!(address, Address::Unix(_));
+    if between == Between::Shell && !own && config.listen.addresses.iter().any(is_unix) {
+        advice.push(
+            "a shell stands before gunicorn, which then removes the unix socket when it ends; write exec, or the \
+             command as a JSON list"
+                .into(),
+        );
+    }
+    Ok(Outlook { chosen, plan, between, advice })
+}
+
+fn read(path: &str) -> FileText {
+    match read_file(path) {
+        Ok(text) => FileText::Text(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => FileText::Absent,
+        Err(_) => FileText::Unreadable,
+    }
+}
+
+/// Reads a plain file. Anything else is left to who it is for: a FIFO may never open, and what is read from it is gone.
+fn read_file(path: &str) -> io::Result<String> {
+    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    io::read_to_string(file.take(LONGEST_FILE))
+}

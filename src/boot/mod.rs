@@ -1,0 +1,114 @@
+//! From arguments and environment to a supervisor, an edge and a log. Straight-line, and the only code that may fail.
+
+mod check;
+mod look;
+mod tell;
+
+pub use check::{check, print, recycle};
+
+use crate::config::{Config, Level, Overrides, Steering};
+use crate::log::{Log, Record};
+use crate::supervisor::{Policy, Ready, Recycle, Supervisor};
+use crate::system::{
+    self, Between, Control, CorePattern, Inherited, Program, SetLimit, Signals, Sockets, System, Word,
+};
+use anyhow::{Context, Result, anyhow, bail};
+use look::{Outlook, look_at};
+use nix::sys::resource::Resource;
+use std::ffi::{CString, OsString};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::time::Instant;
+
+/// Everything that [`run`](crate::run) needs.
+#[derive(Debug)]
+pub struct Booted {
+    pub(crate) supervisor: Supervisor,
+    pub(crate) system: System,
+    pub(crate) log: Log,
+}
+
+/// Reads the environment, resolves limits, opens sockets. Nothing is started.
+///
+/// # Errors
+/// Everything that is wrong, a line each, with the variable and what to write instead.
+pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<OsString>) -> Result<Booted> {
+    let signals = signals.context("cannot catch signals")?;
+    let environment: Vec<_> = std::env::vars_os().collect();
+    let config = Config::read(environment.iter().cloned(), overrides).map_err(all)?;
+    let own = config.listen.addresses.len();
+    let inherited = Inherited::take(own).map_err(anyhow::Error::msg)?;
+    let held = inherited.len() + own;
+    let Outlook { chosen, mut plan, between, advice } =
+        look_at(&config, held, &command, &environment).map_err(anyhow::Error::msg)?;
+    let pattern = CorePattern::read();
+
+    let sockets = match (chosen.recycle, config.listen.steering) {
+        (Recycle::Handover, Steering::Auto) => Sockets::Own,
+        (Recycle::Handover, Steering::Off) | (Recycle::Restart | Recycle::Reload(_), _) => Sockets::Shared,
+    };
+    let taken_over = inherited.len();
+    let limits = system::resolve_limits(&config.limits, pattern);
+    let opened = system::listen(&config.listen, inherited, sockets);
+    let (limits, opened) = match (limits, opened) {
+        (Ok(limits), Ok(opened)) => (limits, opened),
+        (limits, opened) => return Err(all([limits.err(), opened.err()].into_iter().flatten().flatten())),
+    };
+    hand_over_is_possible(&limits, held)?;
+
+    let mut log = Log::new(config.logging);
+    log.write(
+        &Record::new(Level::Info, "boot", concat!("ostler ", env!("CARGO_PKG_VERSION")))
+            .with("pid", std::process::id()),
+    );
+    tell::of_core(&mut log, &config, &limits, pattern);
+    tell::of_sockets(&mut log, &config.listen, taken_over, &opened);
+    tell::of_strategy(&mut log, &config, held, &chosen);
+    tell::become_reaper(&mut log);
+    tell::of_advice(&mut log, advice);
+    tell::of_counting(&mut log, plan.as_mut());
+    let control = tell::of_control(&mut log, Control::open());
+
+    // std keys its hash maps with the kernel's randomness, getrandom(2), and falls back by itself where that is refused.
+    let seed = RandomState::new().hash_one(());
+    let policy = Policy { recycle: chosen.recycle, usr2: chosen.usr2, ..config.policy };
+    let notify = if policy.ready == Ready::Notify { Word::Wanted } else { Word::Unwanted };
+    let argv = command
+        .into_iter()
+        .map(|word| CString::new(word.into_vec()))
+        .collect::<Result<_, _>>()
+        .context("an argument holds a byte 0")?;
+    let program = Program {
+        argv,
+        environment,
+        limits,
+        held: opened,
+        source: plan.and_then(|plan| plan.source),
+        health_path: config.health_path,
+        between: if held > 0 { between } else { Between::Nothing },
+        notify,
+    };
+    let supervisor = Supervisor::new(policy, seed, Instant::now());
+    Ok(Booted { supervisor, system: System::new(signals, program, control), log })
+}
+
+/// The child opens the held sockets at 3, 4, ..., under the limit that it is given.
+fn hand_over_is_possible(limits: &[SetLimit], sockets: usize) -> Result<()> {
+    let needed = sockets as u64 + 3;
+    let soft = soft_limit(limits, Resource::RLIMIT_NOFILE);
+    if sockets > 0 && soft.is_some_and(|soft| soft < needed) {
+        bail!("OSTLER_ULIMIT_NOFILE: too few for the sockets of OSTLER_LISTEN; write {needed} at least");
+    }
+    Ok(())
+}
+
+/// Several errors as one, a line each.
+fn all(lines: impl IntoIterator<Item = String>) -> anyhow::Error {
+    anyhow!(lines.into_iter().collect::<Vec<_>>().join("\n"))
+}
+
+/// The soft limit that a child gets, if it is set at all.
+fn soft_limit(limits: &[SetLimit], wanted: Resource) -> Option<u64> {
+    limits.iter().find(|(resource, ..)| *resource == wanted).map(|(_, soft, _)| *soft)
+}

@@ -1,0 +1,153 @@
+//! What the log tells at boot, before anything is started.
+
+use super::soft_limit;
+use crate::config::{Backlog, Chosen, Config, Level, Limit, Listening};
+use crate::count::Source;
+use crate::count::plan::Plan;
+use crate::log::{Log, Record};
+use crate::supervisor::Recycle;
+use crate::system::{self, Control, CorePattern, Held, SetLimit};
+use nix::sys::prctl::set_child_subreaper;
+use nix::sys::resource::Resource;
+use std::fs;
+use std::io;
+
+pub(super) fn name(source: Option<Source>) -> &'static str {
+    source.map_or("none", Source::name)
+}
+
+pub(super) fn name_of(recycle: Recycle) -> &'static str {
+    match recycle {
+        Recycle::Handover => "handover",
+        Recycle::Restart => "restart",
+        Recycle::Reload(_) => "reload",
+    }
+}
+
+pub(super) fn describe(pattern: CorePattern) -> &'static str {
+    match pattern {
+        CorePattern::File => "file name: a limit of 0 stops core files",
+        CorePattern::Pipe => "pipe: only a limit of 1 stops core dumps",
+        CorePattern::Socket => "socket: no limit stops core dumps",
+        CorePattern::Unknown => "secret (no /proc): a limit of 1 stops files and pipes",
+    }
+}
+
+pub(super) fn of_core(log: &mut Log, config: &Config, limits: &[SetLimit], pattern: CorePattern) {
+    let none = (Resource::RLIMIT_CORE, Limit::Set { soft: 0, hard: 0 });
+    if !config.limits.contains(&none) {
+        return;
+    }
+    let (level, message) = match (pattern, soft_limit(limits, Resource::RLIMIT_CORE)) {
+        (CorePattern::Pipe | CorePattern::Unknown, Some(1)) => {
+            (Level::Info, "1 instead of 0, which would not stop a dump to a pipe")
+        }
+        (CorePattern::Pipe, _) => {
+            let message = "core dumps are not stopped: a pipe ignores the hard limit of 0; start the container with --ulimit core=1";
+            (Level::Warn, message)
+        }
+        (CorePattern::Socket, _) => {
+            (Level::Warn, "core dumps are not stopped: no limit does that for a socket")
+        }
+        (CorePattern::File | CorePattern::Unknown, _) => return,
+    };
+    log.write(&Record::new(level, "core-limit", message).with("core_pattern", describe(pattern)));
+}
+
+pub(super) fn of_sockets(log: &mut Log, config: &Listening, taken_over: usize, held: &Held) {
+    if taken_over > 0 {
+        log.write(
+            &Record::new(
+                Level::Info,
+                "sockets-inherited",
+                "sockets that ostler was handed are held for the child",
+            )
+            .with("count", taken_over),
+        );
+    }
+    for address in &config.addresses {
+        log.write(
+            &Record::new(Level::Info, "listening", "held open for the child")
+                .with("address", address.to_string()),
+        );
+    }
+    for (address, why) in &held.shared {
+        let message = "generations share this socket, so a handover may reset connections there";
+        log.write(
+            &Record::new(Level::Warn, "socket-shared", message)
+                .with("address", address.to_string())
+                .with("error", why.as_str()),
+        );
+    }
+    if let (Backlog::Number(wanted), Some(most)) = (config.backlog, somaxconn())
+        && !config.addresses.is_empty()
+        && wanted > most
+    {
+        let message = "the kernel cuts the backlog; start the container with --sysctl net.core.somaxconn=N";
+        log.write(
+            &Record::new(Level::Warn, "backlog-cut", message).with("backlog", wanted).with("somaxconn", most),
+        );
+    }
+}
+
+fn somaxconn() -> Option<i32> {
+    fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?.trim().parse().ok()
+}
+
+/// Only where something can be recycled.
+pub(super) fn of_strategy(log: &mut Log, config: &Config, held: usize, chosen: &Chosen) {
+    if held > 0 || config.policy.budget.requests.is_some() {
+        let message =
+            format!("generations are replaced by {}, since {}", name_of(chosen.recycle), chosen.because);
+        log.write(&Record::new(Level::Info, "strategy", message).with("recycle", name_of(chosen.recycle)));
+    }
+}
+
+/// Orphans come to PID 1 by themselves, to others only if they ask for them (prctl(2), `PR_SET_CHILD_SUBREAPER`).
+pub(super) fn become_reaper(log: &mut Log) {
+    if std::process::id() == 1 {
+        return;
+    }
+    let record = match set_child_subreaper(true) {
+        Ok(()) => Record::new(Level::Info, "subreaper", "not PID 1, so orphans of the child are asked for"),
+        Err(errno) => {
+            Record::new(Level::Warn, "subreaper", "not PID 1 and no sub-reaper: orphans go elsewhere")
+                .with("error", errno.desc())
+        }
+    };
+    log.write(&record);
+}
+
+pub(super) fn of_advice(log: &mut Log, advice: Vec<String>) {
+    for sentence in advice {
+        log.write(&Record::new(Level::Warn, "advice", sentence));
+    }
+}
+
+/// A server that is not counted is better than none: a source that cannot be opened is left out.
+pub(super) fn of_counting(log: &mut Log, plan: Option<&mut Plan>) {
+    let Some(plan) = plan else { return };
+    let source = name(plan.source);
+    if let Some(Err(error)) = plan.source.map(system::try_source) {
+        plan.warning = Some(format!("{source} cannot be opened here: {error}; requests are not counted"));
+        plan.source = None;
+    }
+    let record = if let Some(warning) = &plan.warning {
+        Record::new(Level::Warn, "count-unsure", warning.clone())
+    } else {
+        let message = format!("requests are counted by {source}, since {}", plan.because);
+        Record::new(Level::Info, "counting", message)
+    };
+    log.write(&record.with("source", name(plan.source)));
+}
+
+pub(super) fn of_control(log: &mut Log, control: io::Result<Control>) -> Option<Control> {
+    match control {
+        Ok(control) => Some(control),
+        Err(error) => {
+            let message = "no control socket: ostler --recycle does not work here, SIGUSR2 may";
+            log.write(&Record::new(Level::Info, "no-control", message).with("error", error.to_string()));
+            None
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What the log says of each notice: its stable name, its level, words for people and fields for programs.
+
+use super::record::Record;
+use crate::config::Level;
+use crate::supervisor::{Answer, Cause, ExitStatus, Notice, Outcome, RecycleReason, Signal, View};
+use std::time::Duration;
+
+impl Record {
+    /// The same, and when it is tried again, if it is.
+    fn retry(self, pause: Option<Duration>) -> Self {
+        match pause {
+            Some(pause) => self.with("retry_in_s", seconds(pause)),
+            None => self,
+        }
+    }
+
+    /// The record of a notice. `orphans` is the level at which reaped orphans are told.
+    #[must_use]
+    #[expect(clippy::too_many_lines, reason = "a table: a row for each notice")]
+    pub fn of(notice: &Notice, orphans: Level) -> Self {
+        match notice {
+            Notice::GenerationStarted { id, pid, max_requests } => {
+                let started = Self::new(Level::Info, "generation-started", "the program is being executed")
+                    .with("generation", id.0)
+                    .with("pid", pid.0);
+                match max_requests {
+                    Some(limit) => started.with("max_requests", *limit),
+                    None => started,
+                }
+            }
+            Notice::SpawnFailed { id, error, retry_in } => {
+                let failed = Self::new(Level::Error, "spawn-failed", error.message.clone())
+                    .with("generation", id.0)
+                    .with("exit_code", error.code());
+                failed.retry(*retry_in)
+            }
+            Notice::RecycleStarted { id, reason, age } => {
+                let message = match reason {
+                    RecycleReason::Requests { .. } => "the request budget is spent",
+                    RecycleReason::Command => "somebody asked for it",
+                    RecycleReason::Hung(_) => "it hangs: connections wait, and none is accepted",
+                };
+                let started = Self::new(Level::Info, "recycle-started", message).with("generation", id.0);
+                let started = match reason {
+                    RecycleReason::Requests { used, limit } => {
+                        started.with("requests", *used).with("max_requests", *limit)
+                    }
+                    RecycleReason::Command => started,
+                    RecycleReason::Hung(standing) => started.with("standing_s", seconds(*standing)),
+                };
+                started.with("age_s", seconds(*age))
+            }
+            Notice::HandedOver { from, to, took, view } => {
+                let (level, message) = match view {
+                    View::Clear => (Level::Info, "the successor serves, and gets all new connections"),
+                    View::Hidden => (
+                        Level::Warn,
+                        "the successor has accepted a connection, and gets all new ones; whether all its workers serve \
+                         cannot be seen: give ostler CAP_SYS_PTRACE, or let it run as the server's user",
+                    ),
+                };
+                Self::new(level, "handed-over", message)
+                    .with("generation", to.0)
+                    .with("from", from.0)
+                    .with("took_s", seconds(*took))
+            }
+            Notice::HandoverFailed { id, lack, retry_in } => {
+                let message = format!("the successor is not ready, the incumbent serves on: {lack}");
+                Self::new(Level::Warn, "handover-failed", message).with("generation", id.0).retry(*retry_in)
+            }
+            Notice::Promoted { id } => {
+                let message = "the incumbent has ended, so its successor takes over as it is";
+                Self::new(Level::Warn, "promoted", message).with("generation", id.0)
+            }
+            Notice::TakenBack { id, retry_in } => {
+                let message = "the new generation has failed, so the one before it serves on";
+                Self::new(Level::Warn, "taken-back", message).with("generation", id.0).retry(*retry_in)
+            }
+            Notice::DrainExpired { id } => {
+                let message =
+                    "connections still wait for the outgoing generation, which is told to stop all the same";
+                Self::new(Level::Warn, "drain-expired", message).with("generation", id.0)
+            }
+            Notice::SteerFailed { message } => {
+                let message = format!("new connections still go where they went before: {message}");
+                Self::new(Level::Error, "steer-failed", message)
+            }
+            Notice::ConnectionsShed { connections } => {
+                let message = "closed, as they waited for a generation that is gone";
+                Self::new(Level::Warn, "connections-closed", message).with("count", *connections)
+            }
+            Notice::LeaderFollowed { id, pid, requests, age } => {
+                let message = "the leader has put another process in its place";
+                Self::new(Level::Info, "leader-followed", message)
+                    .with("generation", id.0)
+                    .with("pid", pid.0)
+                    .with("requests", *requests)
+                    .with("age_s", seconds(*age))
+            }
+            Notice::Reloaded { id, signal, requests } => {
+                let message = "the leader was told to replace its processes; counts begin anew";
+                Self::new(Level::Info, "reloaded", message)
+                    .with("generation", id.0)
+                    .with("signal", name(*signal))
+                    .with("requests", *requests)
+            }
+            Notice::RecycleRefused { answer } => {
+                let message = match answer {
+                    Answer::Started(_) => "started",
+                    Answer::Busy => "a recycle is under way already",
+                    Answer::Nobody => "there is no generation that may be recycled now",
+                };
+                Self::new(Level::Info, "recycle-refused", message)
+            }
+            Notice::GenerationEnded { id, outcome, cause, requests, age } => ended(outcome, *cause)
+                .with("generation", id.0)
+                .with("requests", *requests)
+                .with("age_s", seconds(*age)),
+            Notice::Stopping { signal, grace } => {
+                Self::new(Level::Info, "stopping", "ostler has been told to stop")
+                    .with("signal", name(*signal))
+                    .with("grace_s", seconds(*grace))
+            }
+            Notice::GraceExpired { id } => {
+                let message = "the grace period is over: SIGKILL to the process group";
+                Self::new(Level::Warn, "grace-expired", message).with("generation", id.0)
+            }
+            Notice::GroupLeft { id } => {
+                let message = "SIGKILL has not ended all of the process group; going on without it";
+                Self::new(Level::Error, "group-left", message).with("generation", id.0)
+            }
+            Notice::SignalForwarded { signal } => {
+                Self::new(Level::Debug, "signal-forwarded", "sent on").with("signal", name(*signal))
+            }
+            Notice::SignalRefused { id } => {
+                let message = "signals do not reach the child, which is another user's, so it is not recycled; give ostler CAP_KILL";
+                Self::new(Level::Error, "signal-refused", message).with("generation", id.0)
+            }
+            Notice::SignalDropped { signal } => {
+                Self::new(Level::Info, "signal-dropped", "no leader is there to take it")
+                    .with("signal", name(*signal))
+            }
+            Notice::OrphanReaped { pid, status } => Self::new(orphans, "orphan-reaped", describe(*status))
+                .with("pid", pid.0)
+                .with("exit_code", status.code()),
+        }
+    }
+}
+
+fn ended(outcome: &Outcome, cause: Cause) -> Record {
+    let status = match outcome {
+        Outcome::Ended(status) => describe(*status),
+        Outcome::NeverRan(error) => error.message.clone(),
+    };
+    let (level, why) = match (cause, outcome) {
+        (Cause::Recycled, _) => (Level::Info, "as it was recycled"),
+        (Cause::NotReady, _) => (Level::Warn, "before it was ready"),
+        (Cause::Stopped, _) => (Level::Info, "as ostler was told to stop"),
+        (Cause::ByItself, Outcome::Ended(ExitStatus::Exited(0))) => (Level::Info, "by itself"),
+        (Cause::ByItself, _) => (Level::Warn, "by itself"),
+    };
+    Record::new(level, "generation-ended", format!("{status}, {why}")).with("exit_code", outcome.code())
+}
+
+/// A status in words.
+fn describe(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Exited(code) => format!("exited with status {code}"),
+        ExitStatus::Signaled(signal) => format!("ended by {}", name(signal)),
+        ExitStatus::Dumped(signal) => format!("ended by {}, core dumped", name(signal)),
+    }
+}
+
+/// A signal's name: `SIGTERM`, `SIGRTMIN+1`. The first real-time signal is 34 to programs, 32 to the kernel (signal(7)).
+fn name(signal: Signal) -> String {
+    match (nix::sys::signal::Signal::try_from(signal.0), signal.0) {
+        (Ok(known), _) => known.as_str().to_owned(),
+        (Err(_), 34) => "SIGRTMIN".to_owned(),
+        (Err(_), number @ 35..=64) => format!("SIGRTMIN+{}", number - 34),
+        (Err(_), number) => format!("signal {number}"),
+    }
+}
+
+/// Seconds, to the millisecond.
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_have_names() {
+        for (number, expected) in [(15, "SIGTERM"), (34, "SIGRTMIN"), (64, "SIGRTMIN+30"), (33, "signal 33")]
+        {
+            assert_eq!(name(Signal(number)), expected);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The incumbent: it serves until it is told to stop, dies, or is to be recycled, because a budget is spent, because it
+//! hangs, or because somebody asks for it.
+
+use super::action::{Action, Answer, Command};
+use super::budget::RecycleReason;
+use super::departure::Departure;
+use super::ending::{Ending, Then};
+use super::event::{Client, Event, GenerationId, Pid, Signal, Slot};
+use super::generation::{Fate, Generation};
+use super::handover::Handover;
+use super::notice::{Cause, Notice};
+use super::restart::retry;
+use super::turn::Turn;
+use super::watch::Watch;
+use super::{Policy, Recycle, State, Usr2};
+use std::time::{Duration, Instant};
+
+#[derive(Debug)]
+pub(super) struct Incumbent {
+    pub(super) generation: Generation,
+    /// So many handovers in a row have failed, and the next one is not tried before then.
+    failures: u32,
+    not_before: Instant,
+    watch: Watch,
+}
+
+impl Incumbent {
+    /// The first generation, or one that was started with nobody beside it: it serves before it is known to.
+    pub(super) fn first(generation: Generation, turn: &Turn<'_>) -> Self {
+        let watched_from = turn.now + turn.policy.ready_timeout;
+        Self::new(generation, watched_from, turn)
+    }
+
+    /// A successor that is ready, or a generation that serves on.
+    pub(super) fn again(generation: Generation, turn: &Turn<'_>) -> Self {
+        Self::new(generation, turn.now, turn)
+    }
+
+    fn new(generation: Generation, watched_from: Instant, turn: &Turn<'_>) -> Self {
+        let watch = Watch::new(turn.policy, watched_from);
+        Self { generation, failures: 0, not_before: turn.now, watch }
+    }
+
+    pub(super) fn slot(&self) -> Slot {
+        self.generation.slot
+    }
+
+    /// What hangs in the kernel may hold what a successor needs: while `left` is not empty nothing is recycled.
+    pub(super) fn deadline(&self, policy: &Policy, left: &[GenerationId]) -> Option<Instant> {
+        let recycled_at = self.recycled_at(policy).filter(|_| left.is_empty());
+        recycled_at.into_iter().chain(self.watch.deadline()).min()
+    }
+
+    /// When the budget that is spent calls for a recycle.
+    fn recycled_at(&self, policy: &Policy) -> Option<Instant> {
+        let spent = self.generation.spent().filter(|_| self.generation.fate == Fate::Replaceable);
+        spent.map(|_| self.may_recycle_from(policy))
+    }
+
+    /// No budget and no watchdog recycles it before.
+    fn may_recycle_from(&self, policy: &Policy) -> Instant {
+        (self.generation.started + policy.min_age).max(self.not_before)
+    }
+
+    /// A handover to a successor has failed. When is the next one tried, if something still calls for one?
+    pub(super) fn failed(&mut self, reason: &RecycleReason, turn: &Turn<'_>) -> Option<Duration> {
+        self.failures = self.failures.saturating_add(1);
+        let pause = retry(turn.policy.min_age, self.failures);
+        self.not_before = turn.now + pause;
+        match reason {
+            RecycleReason::Hung(_) => Some(pause),
+            RecycleReason::Requests { .. } | RecycleReason::Command => {
+                self.recycled_at(turn.policy).map(|at| at.saturating_duration_since(turn.now))
+            }
+        }
+    }
+
+    /// What concerns it alone, in every state in which it serves.
+    pub(super) fn take_in(&mut self, event: &Event, turn: &mut Turn<'_>) {
+        if let Event::RequestsServed { id, count } = event {
+            self.generation.count(*id, *count);
+        }
+        if *event == (Event::KillRefused { id: self.generation.id }) {
+            self.generation.refused(turn);
+        }
+    }
+
+    /// Passes on a signal other than SIGTERM. What asks for the end may take its time, and must not be replaced meanwhile.
+    pub(super) fn signal(&mut self, signal: Signal, turn: &mut Turn<'_>) {
+        turn.forward(self.generation.id, signal);
+        if signal.asks_for_the_end() {
+            self.generation.fate = Fate::AskedToEnd;
+        }
+    }
+
+    /// Its leader has died and left its place to another process of its group.
+    pub(super) fn follow(&mut self, heir: Pid, turn: &mut Turn<'_>) {
+        let generation = &mut self.generation;
+        let (id, requests, age) = (generation.id, generation.requests(), generation.age(turn.now));
+        turn.order(Action::Follow { id, heir });
+        turn.log(Notice::LeaderFollowed { id, pid: heir, requests, age });
+        generation.fate = Fate::Replaceable;
+        generation.renew(turn);
+    }
+
+    pub(super) fn step(mut self, event: &Event, turn: &mut Turn<'_>) -> State {
+        self.take_in(event, turn);
+        let own = self.generation.id;
+        match event {
+            Event::Signal(Signal::TERM) => {
+                turn.stop(Signal::TERM);
+                let departure = Departure::told(self.generation, Cause::Stopped, turn);
+                return Ending::alone(departure, Then::Exit);
+            }
+            Event::Signal(Signal::USR2) if turn.policy.usr2 == Usr2::Recycle => {
+                return self.asked(None, turn);
+            }
+            Event::Signal(signal) => self.signal(*signal, turn),
+            Event::Asked { client, command: Command::Recycle } => return self.asked(Some(*client), turn),
+            Event::Exited { id, heir: Some(heir), .. } if *id == own => self.follow(*heir, turn),
+            Event::Exited { id, outcome, heir: None } if *id == own => {
+                return Ending::by_itself(self.generation, outcome.clone(), turn);
+            }
+            Event::QueueSeen { slot, waiting } if *slot == self.slot() => {
+                let hung = self.watch.seen(waiting, turn);
+                if let Some(standing) = hung
+                    && self.generation.fate == Fate::Replaceable
+                    && turn.now >= self.may_recycle_from(turn.policy)
+                    && turn.left.is_empty()
+                {
+                    return self.recycle(RecycleReason::Hung(standing), turn);
+                }
+            }
+            Event::Tick => {
+                if self.recycled_at(turn.policy).is_some_and(|at| turn.now >= at)
+                    && turn.left.is_empty()
+                    && let Some(reason) = self.generation.spent()
+                {
+                    return self.recycle(reason, turn);
+                }
+                self.watch.tick(self.generation.slot, turn);
+            }
+            Event::Spawned { .. }
+            | Event::SpawnFailed { .. }
+            | Event::Exited { .. }
+            | Event::GroupGone { .. }
+            | Event::KillRefused { .. }
+            | Event::OrphanReaped { .. }
+            | Event::RequestsServed { .. }
+            | Event::Looked { .. }
+            | Event::DrainChecked { .. }
+            | Event::QueueSeen { .. }
+            | Event::Shed { .. }
+            | Event::SteerFailed { .. } => {}
+        }
+        State::Serving(self)
+    }
+
+    /// Somebody wants a recycle: by a command, or by SIGUSR2.
+    fn asked(self, client: Option<Client>, turn: &mut Turn<'_>) -> State {
+        if self.generation.fate != Fate::Replaceable || !turn.left.is_empty() {
+            turn.refuse(client, Answer::Nobody);
+            return State::Serving(self);
+        }
+        turn.answer(client, Answer::Started(self.generation.id));
+        self.recycle(RecycleReason::Command, turn)
+    }
+
+    fn recycle(mut self, reason: RecycleReason, turn: &mut Turn<'_>) -> State {
+        let (id, age) = (self.generation.id, self.generation.age(turn.now));
+        turn.log(Notice::RecycleStarted { id, reason: reason.clone(), age });
+        match turn.policy.recycle {
+            Recycle::Handover => Handover::begin(self, reason, turn),
+            Recycle::Restart => {
+                let departure = Departure::told(self.generation, Cause::Recycled, turn);
+                Ending::alone(departure, Then::Replace)
+            }
+            Recycle::Reload(signal) => {
+                let requests = self.generation.requests();
+                turn.send(id, signal);
+                turn.log(Notice::Reloaded { id, signal, requests });
+                self.generation.renew(turn);
+                State::Serving(Self::first(self.generation, turn))
+            }
+        }
+    }
+}

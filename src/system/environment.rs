@@ -1,0 +1,82 @@
+//! The environment of a child: as ostler got it, with what counting, held sockets and readiness add.
+
+use super::notify::NOTIFY_SOCKET;
+use super::{Between, GUNICORN_CMD_ARGS};
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+
+/// What is added for one generation.
+#[derive(Debug)]
+pub(super) struct Additions<'a> {
+    /// In front of the user's `GUNICORN_CMD_ARGS`: of a duplicate gunicorn takes the last, so what the user says wins.
+    pub(super) arguments: Option<&'a str>,
+    /// How many sockets are handed over, and their names.
+    pub(super) sockets: Option<(usize, &'a str)>,
+    /// Behind a shell, which `LISTEN_PID` would name: the sockets as gunicorn's own too.
+    pub(super) between: Between,
+    /// Where it says that it is ready.
+    pub(super) notify: Option<&'a str>,
+}
+
+/// Variables whose value is the child's own pid, which only the child knows.
+///
+/// Behind a shell gunicorn takes `GUNICORN_PID` for its parent's, as it is: so it takes the sockets of `GUNICORN_FD`, and
+/// does not unlink unix ones when it ends. Where it is the leader itself, `LISTEN_PID` wins.
+pub(super) fn own_pid_variables(additions: &Additions<'_>) -> &'static [&'static str] {
+    match (additions.sockets, additions.between) {
+        (None, _) => &[],
+        (Some(_), Between::Nothing) => &["LISTEN_PID"],
+        (Some(_), Between::Shell) => &["LISTEN_PID", "GUNICORN_PID"],
+    }
+}
+
+/// `NAME=value` for exec; all but those of `own_pid_variables`.
+pub(super) fn environment(given: &[(OsString, OsString)], additions: &Additions<'_>) -> Vec<CString> {
+    let Additions { arguments, sockets, between, notify } = additions;
+    let replaced = |name: &OsString| match name.to_str() {
+        Some(GUNICORN_CMD_ARGS) => arguments.is_some(),
+        Some("LISTEN_FDS" | "LISTEN_PID" | "LISTEN_FDNAMES") => sockets.is_some(),
+        Some("GUNICORN_PID" | "GUNICORN_FD") => *between == Between::Shell,
+        Some(NOTIFY_SOCKET) => notify.is_some(),
+        Some(_) | None => false,
+    };
+    let kept = given.iter().filter(|(name, _)| !replaced(name));
+    let mut pairs: Vec<(OsString, OsString)> = kept.cloned().collect();
+    if let Some(arguments) = arguments {
+        let mut value = OsString::from(arguments);
+        if let Some(users) = get(given, GUNICORN_CMD_ARGS) {
+            value.push(" ");
+            value.push(users);
+        }
+        pairs.push((GUNICORN_CMD_ARGS.into(), value));
+    }
+    if let Some((count, names)) = sockets {
+        pairs.push(("LISTEN_FDS".into(), count.to_string().into()));
+        pairs.push(("LISTEN_FDNAMES".into(), names.into()));
+        if *between == Between::Shell {
+            pairs.push(("GUNICORN_FD".into(), descriptors(*count).into()));
+        }
+    }
+    if let Some(name) = notify {
+        pairs.push((NOTIFY_SOCKET.into(), name.into()));
+    }
+    let joined = pairs.into_iter().map(|(mut name, value)| {
+        name.push("=");
+        name.push(value);
+        name.into_vec()
+    });
+    // A byte 0 cannot have come in through the environment.
+    joined.filter_map(|bytes| CString::new(bytes).ok()).collect()
+}
+
+/// `3,4,5`
+fn descriptors(count: usize) -> String {
+    let numbers: Vec<_> =
+        (super::listen::FIRST_SOCKET..).take(count).map(|number| number.to_string()).collect();
+    numbers.join(",")
+}
+
+/// The value of a variable.
+pub(super) fn get<'a>(given: &'a [(OsString, OsString)], name: &str) -> Option<&'a OsStr> {
+    given.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_os_str())
+}

@@ -1,0 +1,160 @@
+//! Generations come and go: started, signalled, followed, reaped.
+
+use super::counter::Counter;
+use super::environment::{Additions, environment, get, own_pid_variables};
+use super::notify::{NOTIFY_SOCKET, Notify};
+use super::process::{Leader, Process};
+use super::signals::{self, To};
+use super::spawn::{Extras, Ground};
+use super::workers::{self, Found, Gunicorn};
+use super::{Reaping, System, Word, reap};
+use crate::supervisor::{Event, GenerationId, Outcome, Pid, Signal, Slot, SpawnCause, SpawnError, Target};
+use nix::errno::Errno;
+use nix::unistd::getpid;
+
+/// Reaped at most in one wake-up.
+const REAPS: usize = 1000;
+
+impl System {
+    pub(super) fn spawn(&mut self, id: GenerationId, slot: Slot) -> Event {
+        match self.try_spawn(id, slot) {
+            Ok(process) => {
+                let pid = process.pid;
+                self.processes.push(process);
+                Event::Spawned { id, pid }
+            }
+            Err(error) => Event::SpawnFailed { id, error },
+        }
+    }
+
+    pub(super) fn try_spawn(&mut self, id: GenerationId, slot: Slot) -> Result<Process, SpawnError> {
+        let short = |what: &str, error: &dyn std::fmt::Display| SpawnError {
+            cause: SpawnCause::Resources,
+            message: format!("{what}: {error}"),
+        };
+        for door in &mut self.recipe.held.doors {
+            let opened = door.prepare(slot);
+            opened.map_err(|error| short(&format!("cannot open a socket for it at {door}"), &error))?;
+        }
+        let opened = self.source.map(Counter::open).transpose();
+        let opened = opened.map_err(|error| short("cannot open a source of counts", &error))?;
+        let (counter, wiring) = opened.unzip();
+        let notify = match self.notify {
+            Word::Wanted => Some(Notify::open(get(&self.environment, NOTIFY_SOCKET))),
+            Word::Unwanted => None,
+        };
+        let notify = notify.transpose().map_err(|error| short("cannot open a socket for READY=1", &error))?;
+        let (notify, notify_name) = notify.unzip();
+        let held = &self.recipe.held;
+        let additions = Additions {
+            arguments: wiring.as_ref().map(|wiring| wiring.arguments.as_str()),
+            sockets: (!held.doors.is_empty()).then_some((held.doors.len(), held.names.as_str())),
+            between: self.between,
+            notify: notify_name.as_deref(),
+        };
+        let own_pid = own_pid_variables(&additions);
+        let environment = environment(&self.environment, &additions);
+        let inherited = wiring.as_ref().and_then(|wiring| wiring.inherited.as_ref());
+        let ground = if self.processes.is_empty() { Ground::Fore } else { Ground::Back };
+        let (pid, report) = self.recipe.spawn(slot, &Extras { environment, own_pid, inherited, ground })?;
+        Ok(Process {
+            id,
+            slot,
+            pid,
+            group: pid,
+            leader: Leader::Alive,
+            report,
+            counter,
+            notify,
+            said_ready: false,
+            probe: None,
+        })
+    }
+
+    pub(super) fn kill(&mut self, target: Target, signal: Signal) -> Option<Event> {
+        let (Target::Leader(id) | Target::Group(id) | Target::Gunicorn(id)) = target;
+        let process = self.processes.iter_mut().find(|process| process.id == id)?;
+        // A worker that has accepted it, and takes one connection at a time, would wait for it and not end.
+        process.probe = None;
+        let to = match (target, process.leader) {
+            (Target::Leader(_), Leader::Alive | Leader::Zombie) => To::Process(process.pid.0),
+            (Target::Group(_), _) => To::Group(process.group.0),
+            (Target::Gunicorn(_), Leader::Alive) => {
+                // They were there a moment ago; a number is not given anew so soon (pids go round).
+                if let Ok(Found::Gunicorn(gunicorn)) = Gunicorn::find(process.pid) {
+                    for member in gunicorn.processes() {
+                        let _ = signals::send(To::Process(member.0), Some(signal));
+                    }
+                }
+                return None;
+            }
+            (Target::Leader(_) | Target::Gunicorn(_), Leader::Reaped | Leader::Zombie) => return None,
+        };
+        match (signals::send(to, Some(signal)), process.leader) {
+            (Err(Errno::ESRCH), Leader::Reaped) => Some(self.forget(id)),
+            (Err(Errno::EPERM), _) => Some(Event::KillRefused { id }),
+            (Ok(()) | Err(_), Leader::Alive | Leader::Zombie | Leader::Reaped) => None,
+        }
+    }
+
+    pub(super) fn follow(&mut self, id: GenerationId, heir: Pid) {
+        if let Some(process) = self.processes.iter_mut().find(|process| process.id == id) {
+            if process.leader == Leader::Zombie {
+                reap::reap(process.pid);
+                self.reaping = Reaping::Due;
+            }
+            process.pid = heir;
+            process.leader = Leader::Alive;
+        }
+    }
+
+    /// Reaps whoever is dead, but for leaders: they are told, and stay until they are ordered to be reaped.
+    pub(super) fn reap(&mut self, events: &mut Vec<Event>) {
+        // Whoever forks without end does not keep ostler from its signals.
+        self.reaping = Reaping::Due;
+        for _ in 0..REAPS {
+            let Some((pid, status)) = reap::peek() else {
+                self.reaping = Reaping::Done;
+                break;
+            };
+            let leader = |process: &&mut Process| process.pid == pid && process.leader != Leader::Reaped;
+            if let Some(process) = self.processes.iter_mut().find(leader) {
+                // Its pid comes first until it is reaped, so the others have to wait for that.
+                self.reaping = Reaping::Done;
+                process.leader = Leader::Zombie;
+                process.count_the_last(events);
+                let outcome = match self.recipe.failure(&process.report) {
+                    Some(error) => Outcome::NeverRan(error),
+                    None => Outcome::Ended(status),
+                };
+                let own = Pid(getpid().as_raw());
+                let heir = workers::heir(own, pid, process.group);
+                events.push(Event::Exited { id: process.id, outcome, heir });
+                return;
+            }
+            reap::reap(pid);
+            events.push(Event::OrphanReaped { pid, status });
+        }
+    }
+
+    pub(super) fn forget_the_gone(&mut self, events: &mut Vec<Event>) {
+        let gone: Vec<_> =
+            self.processes.iter().filter(|process| process.is_gone()).map(|process| process.id).collect();
+        events.extend(gone.into_iter().map(|id| self.forget(id)));
+    }
+
+    pub(super) fn reap_leader(&mut self, id: GenerationId) -> Option<Event> {
+        let process = self.processes.iter_mut().find(|process| process.id == id)?;
+        if process.leader == Leader::Zombie {
+            reap::reap(process.pid);
+            process.leader = Leader::Reaped;
+            self.reaping = Reaping::Due;
+        }
+        process.is_gone().then(|| self.forget(id))
+    }
+
+    pub(super) fn forget(&mut self, id: GenerationId) -> Event {
+        self.processes.retain(|process| process.id != id);
+        Event::GroupGone { id }
+    }
+}

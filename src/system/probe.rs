@@ -1,0 +1,199 @@
+//! The connection by which a successor is probed: nobody but the successor can accept it. It never waits: every look goes
+//! as far as it can.
+
+use super::door::{Approach, Door as Address};
+use crate::supervisor::{Door, Queue, Slot};
+use nix::errno::Errno;
+use nix::sys::socket::sockopt::SocketError;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage,
+    UnixAddr, bind, connect, getsockname, getsockopt, recv, send, socket,
+};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// So many looks after one that was answered wrongly comes the next one: a second, at a look every 50 ms.
+const PAUSE: u32 = 20;
+/// A status line is shorter: `HTTP/1.1 503 Service Unavailable`.
+const LONGEST_STATUS: usize = 256;
+
+#[derive(Debug)]
+pub(super) enum Probe {
+    /// It waits to be accepted.
+    Knocking { stream: OwnedFd },
+    /// It was accepted, and has asked for the health path.
+    Asking { stream: OwnedFd, answer: Vec<u8> },
+    /// It was answered wrongly; after so many looks there is another one.
+    Refused { why: String, looks: u32 },
+    /// It was accepted, and answered as it should be.
+    Passed,
+}
+
+impl Probe {
+    /// Sends one to a slot.
+    pub(super) fn start(door: &Address, slot: Slot) -> Option<Self> {
+        let started = match door.approach(slot)? {
+            Approach::Unix(path) => UnixAddr::new(&path).and_then(|path| knock(AddressFamily::Unix, &path)),
+            Approach::Tcp(addresses) => {
+                let mut knocks =
+                    addresses.into_iter().map(|address| knock_from_own_port(door, slot, address));
+                let first = knocks.next().unwrap_or(Err(Errno::EADDRNOTAVAIL));
+                first.or_else(|errno| knocks.find(Result::is_ok).unwrap_or(Err(errno)))
+            }
+        };
+        Some(match started {
+            Ok(stream) => Self::Knocking { stream },
+            Err(errno) => Self::Refused { why: format!("cannot connect: {}", errno.desc()), looks: PAUSE },
+        })
+    }
+
+    /// Goes on with it. `path` is what to ask for.
+    pub(super) fn look(self, door: &Address, slot: Slot, path: Option<&str>) -> Self {
+        match self {
+            Self::Knocking { stream } => match getsockopt(&stream, SocketError) {
+                // It left the queue: a worker has accepted it.
+                Ok(0) if is_connected(&stream) && door.queue(slot) == Queue::Empty => match path {
+                    None => Self::Passed,
+                    Some(path) => ask(stream, path),
+                },
+                Ok(0) => Self::Knocking { stream },
+                Ok(error) => refused(Errno::from_raw(error).desc()),
+                Err(errno) => refused(errno.desc()),
+            },
+            Self::Asking { stream, answer } => listen_to(stream, answer),
+            Self::Refused { looks: 0, .. } => Self::start(door, slot).unwrap_or(Self::Passed),
+            Self::Refused { why, looks } => Self::Refused { why, looks: looks.saturating_sub(1) },
+            Self::Passed => Self::Passed,
+        }
+    }
+
+    /// What it has shown so far.
+    pub(super) fn seen(&self) -> Door {
+        match self {
+            Self::Knocking { .. } => Door::Closed,
+            Self::Asking { .. } => Door::Unhealthy("no answer yet".into()),
+            Self::Refused { why, .. } => Door::Unhealthy(why.clone()),
+            Self::Passed => Door::Open,
+        }
+    }
+}
+
+fn refused(why: &str) -> Probe {
+    Probe::Refused { why: why.to_owned(), looks: PAUSE }
+}
+
+/// A connection that the kernel gives to this slot by the port that it comes from.
+fn knock_from_own_port(door: &Address, slot: Slot, address: SocketAddr) -> nix::Result<OwnedFd> {
+    let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
+    let stream = stream(family)?;
+    let mut own = address;
+    own.set_port(0);
+    bind(stream.as_raw_fd(), &SockaddrStorage::from(own))?;
+    let bound: SockaddrStorage = getsockname(stream.as_raw_fd())?;
+    let port = bound
+        .as_sockaddr_in()
+        .map(SockaddrIn::port)
+        .or_else(|| bound.as_sockaddr_in6().map(SockaddrIn6::port))
+        .ok_or(Errno::EAFNOSUPPORT)?;
+    own.set_port(port);
+    door.steer_one(own, slot)?;
+    begin(&stream, &SockaddrStorage::from(address))?;
+    Ok(stream)
+}
+
+fn knock(family: AddressFamily, address: &dyn SockaddrLike) -> nix::Result<OwnedFd> {
+    let stream = stream(family)?;
+    begin(&stream, address)?;
+    Ok(stream)
+}
+
+fn stream(family: AddressFamily) -> nix::Result<OwnedFd> {
+    socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)
+}
+
+fn begin(stream: &OwnedFd, address: &dyn SockaddrLike) -> nix::Result<()> {
+    match connect(stream.as_raw_fd(), address) {
+        Ok(()) | Err(Errno::EINPROGRESS) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn is_connected(stream: &OwnedFd) -> bool {
+    nix::sys::socket::getpeername::<SockaddrStorage>(stream.as_raw_fd()).is_ok()
+}
+
+/// HTTP/1.0, so that the server closes the connection when it has answered.
+fn ask(stream: OwnedFd, path: &str) -> Probe {
+    let request = format!(
+        "GET {path} HTTP/1.0\r\nHost: localhost\r\nUser-Agent: ostler/{}\r\nConnection: close\r\n\r\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    // An empty send buffer takes it whole.
+    match send(stream.as_raw_fd(), request.as_bytes(), MsgFlags::MSG_NOSIGNAL) {
+        Ok(sent) if sent == request.len() => Probe::Asking { stream, answer: Vec::new() },
+        Ok(_) => refused("the request was not taken whole"),
+        Err(errno) => refused(errno.desc()),
+    }
+}
+
+fn listen_to(stream: OwnedFd, mut answer: Vec<u8>) -> Probe {
+    let mut bytes = [0; LONGEST_STATUS];
+    match recv(stream.as_raw_fd(), &mut bytes, MsgFlags::empty()) {
+        Ok(0) => return refused("closed without an answer"),
+        Ok(length) => answer.extend(bytes.get(..length).unwrap_or_default()),
+        Err(Errno::EAGAIN | Errno::EINTR) => return Probe::Asking { stream, answer },
+        Err(errno) => return refused(errno.desc()),
+    }
+    match status(&answer) {
+        Some(Ok(200..=299)) => Probe::Passed,
+        Some(Ok(_)) => refused(&first_line(&answer)),
+        Some(Err(())) => refused("the answer is not HTTP"),
+        None if answer.len() >= LONGEST_STATUS => refused("the answer is not HTTP"),
+        None => Probe::Asking { stream, answer },
+    }
+}
+
+/// The status of an answer (RFC 9112, 4); `None` if its first line has not come whole.
+fn status(answer: &[u8]) -> Option<Result<u16, ()>> {
+    answer.contains(&b'\n').then(|| {
+        let line = first_line(answer);
+        let mut words = line.split(' ');
+        let version = words.next().is_some_and(|version| version.starts_with("HTTP/1."));
+        let code = words.next().and_then(|code| code.parse().ok());
+        code.filter(|_| version).ok_or(())
+    })
+}
+
+fn first_line(answer: &[u8]) -> String {
+    let line = answer.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    String::from_utf8_lossy(line).trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn statuses() {
+        for (answer, expected) in [
+            (&b"HTTP/1.1 200 OK\r\n"[..], Some(Ok(200))),
+            (b"HTTP/1.0 204 No Content\r\nX: y", Some(Ok(204))),
+            (b"HTTP/1.1 503 Service Unavailable\n", Some(Ok(503))),
+            (b"HTTP/1.1 200", None),
+            (b"", None),
+            (b"SSH-2.0-OpenSSH\r\n", Some(Err(()))),
+            (b"HTTP/1.1 \xff\r\n", Some(Err(()))),
+            (b"\n", Some(Err(()))),
+        ] {
+            assert_eq!(status(answer), expected, "{answer:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_panics(answer in any::<Vec<u8>>()) {
+            let _ = (status(&answer), first_line(&answer));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! A generation, as the kernel has it: its leader and its group, and what ostler hears and sees of it.
+
+use super::counter::Counter;
+use super::door::Door;
+use super::notify::Notify;
+use super::probe::Probe;
+use super::signals::{self, To};
+use super::spawn::Report;
+use super::workers::{Found, Gunicorn};
+use crate::supervisor::{Door as Seen, Event, GenerationId, Pid, Sight, Slot, View};
+use nix::errno::Errno;
+
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) id: GenerationId,
+    pub(super) slot: Slot,
+    /// The leader.
+    pub(super) pid: Pid,
+    /// The process group, which has the first leader's number.
+    pub(super) group: Pid,
+    pub(super) leader: Leader,
+    pub(super) report: Report,
+    pub(super) counter: Option<Counter>,
+    pub(super) notify: Option<Notify>,
+    pub(super) said_ready: bool,
+    pub(super) probe: Option<Probe>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leader {
+    Alive,
+    /// Dead, told, and not reaped: its pid still names its group.
+    Zombie,
+    /// Reaped; its group has other members.
+    Reaped,
+}
+
+/// Enough to empty the receive buffer of a source.
+const ROUNDS: usize = 64;
+
+impl Process {
+    /// As `count`, until its source is empty: a full buffer of datagrams takes several rounds.
+    pub(super) fn count_the_last(&mut self, events: &mut Vec<Event>) {
+        for _ in 0..ROUNDS {
+            let told = events.len();
+            self.count(events);
+            if events.len() == told {
+                return;
+            }
+        }
+    }
+
+    /// Takes what its source holds; closes a source from which nothing will come any more.
+    pub(super) fn count(&mut self, events: &mut Vec<Event>) {
+        match self.counter.as_mut().map(Counter::take) {
+            Some(Ok(0)) | None => {}
+            Some(Ok(count)) => events.push(Event::RequestsServed { id: self.id, count }),
+            Some(Err(_)) => self.counter = None,
+        }
+    }
+
+    /// Hears what it says of itself.
+    pub(super) fn hear(&mut self) {
+        self.said_ready |= self.notify.as_ref().is_some_and(Notify::take);
+    }
+
+    /// Looks whether it serves, by a probe at the first of these addresses where one reaches it alone. `None`: nothing can be
+    /// said now.
+    pub(super) fn look(&mut self, doors: &[Door], path: Option<&str>) -> Option<Sight> {
+        let door = doors.iter().find(|door| door.approach(self.slot).is_some());
+        self.probe = door.and_then(|door| match self.probe.take() {
+            Some(probe) => Some(probe.look(door, self.slot, path)),
+            None => Probe::start(door, self.slot),
+        });
+        let (workers, view) = match Gunicorn::find(self.pid).ok()? {
+            Found::Gunicorn(gunicorn) => (gunicorn.workers, View::Clear),
+            Found::Nothing(view) => (Vec::new(), view),
+        };
+        let door = self.probe.as_ref().map_or(Seen::Blind, Probe::seen);
+        Some(Sight { door, said_ready: self.said_ready, workers, view })
+    }
+
+    /// Is its leader reaped, and nobody left in its group?
+    pub(super) fn is_gone(&self) -> bool {
+        self.leader == Leader::Reaped && signals::send(To::Group(self.group.0), None) == Err(Errno::ESRCH)
+    }
+}

@@ -1,0 +1,45 @@
+//! What the child is started with, as boot has found it.
+
+use super::listen::Held;
+use super::spawn::SetLimit;
+use crate::count::Source;
+use std::ffi::{CString, OsString};
+
+/// What the child is started with, the same for every generation.
+#[derive(Debug)]
+pub struct Program {
+    /// The command; its first word is looked up in PATH.
+    pub argv: Vec<CString>,
+    /// The environment, as ostler got it.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Limits that need no privilege to set.
+    pub limits: Vec<SetLimit>,
+    /// Sockets that the child is handed.
+    pub held: Held,
+    /// Where requests are counted.
+    pub source: Option<Source>,
+    /// What a successor must answer with 2xx.
+    pub health_path: Option<String>,
+    /// What stands between ostler and the server.
+    pub between: Between,
+    /// Is the child to say that it is ready?
+    pub notify: Word,
+}
+
+/// Is `READY=1` waited for?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// It is: the child is told where to say it.
+    Wanted,
+    /// It is not; what the child has been told by others is left alone.
+    Unwanted,
+}
+
+/// What stands between ostler and the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Between {
+    /// Nothing: the leader is the server, or becomes it.
+    Nothing,
+    /// A shell that stays, whose child is gunicorn.
+    Shell,
+}

@@ -1,0 +1,122 @@
+//! Handovers: real servers under load are replaced, and no fresh connection fails. The control is the same without steering.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use support::during::{Place, Shown, during};
+use support::load::both_workers_serve;
+use support::recycles::{assert_no_fresh_failure, held, recycle, stop, told};
+use support::venv::Version;
+use support::{Setup, eventually, free_port};
+
+fn handed_over(setup: Setup, port: u16, times: usize) -> Shown {
+    let mut namespace = setup.start();
+    both_workers_serve(port);
+    let ((), shown) = during(&Place::port(port), || recycle(&mut namespace, times));
+    stop(&mut namespace);
+    shown
+}
+
+#[test]
+fn no_fresh_connection_fails_with_uvicorn_workers() {
+    for version in [Version::Twenty, Version::New] {
+        let port = free_port();
+        let shown = handed_over(held(version.command("uvicorn"), port), port, 3);
+        assert_no_fresh_failure(&shown, &format!("{version:?} uvicorn"));
+    }
+}
+
+#[test]
+fn no_fresh_connection_fails_with_gunicorns_own_workers() {
+    for (version, class) in [
+        (Version::Twenty, "sync"),
+        (Version::Twenty, "gthread"),
+        (Version::Twenty, "gevent"),
+        (Version::New, "gthread"),
+        (Version::New, "asgi"),
+    ] {
+        let port = free_port();
+        let mut command = version.command(class);
+        command.extend(["--threads", "4"].map(str::to_owned).into_iter().filter(|_| class == "gthread"));
+        let shown = handed_over(held(command, port), port, 2);
+        assert_no_fresh_failure(&shown, &format!("{version:?} {class}"));
+    }
+}
+
+#[test]
+fn control_without_steering_hesitating_clients_are_reset() {
+    let port = free_port();
+    let setup = held(Version::New.command("uvicorn"), port).env("OSTLER_STEERING", "off");
+    let shown = handed_over(setup, port, 3);
+    println!("{shown:?}");
+    assert!(shown.fresh.dropped > 0, "the outgoing generation takes connections to its end: {shown:?}");
+}
+
+#[test]
+fn unix_sockets_are_handed_over_by_rename() {
+    let version = Version::New;
+    let mut namespace =
+        Setup::ostler(version.command("uvicorn")).env("OSTLER_LISTEN", "unix:app.sock").start();
+    let place = Place::Unix(namespace.folder.path("app.sock"));
+    namespace.wait_for_err("Application startup complete");
+    let ((), shown) = during(&place, || recycle(&mut namespace, 3));
+    assert_no_fresh_failure(&shown, "unix");
+    assert_eq!(told(&namespace, "handed-over"), 3);
+    stop(&mut namespace);
+}
+
+/// A sync gunicorn on these addresses, handed over once while clients come from all sides.
+fn handed_over_at(listen: &str, places: &[Place]) {
+    let mut namespace = Setup::ostler(Version::New.command("sync")).env("OSTLER_LISTEN", listen).start();
+    eventually("the server answers everywhere", || {
+        places.iter().all(|place| during(place, || ()).1.fresh.answered > 0)
+    });
+    let shown = match places {
+        [one] => vec![during(one, || recycle(&mut namespace, 1)).1],
+        [one, two] => {
+            let (((), first), second) = during(one, || during(two, || recycle(&mut namespace, 1)));
+            vec![first, second]
+        }
+        _ => panic!("one or two"),
+    };
+    for shown in shown {
+        assert_no_fresh_failure(&shown, listen);
+    }
+    assert_eq!((told(&namespace, "handed-over"), told(&namespace, "socket-shared")), (1, 0), "{listen}");
+    stop(&mut namespace);
+}
+
+#[test]
+fn every_kind_of_address_is_steered() {
+    let port = free_port();
+    let v4 = Place::Tcp(([127, 0, 0, 1], port).into());
+    let v6 = Place::Tcp((std::net::Ipv6Addr::LOCALHOST, port).into());
+    handed_over_at(&format!("0.0.0.0:{port}"), std::slice::from_ref(&v4));
+    handed_over_at(&format!("[::1]:{port}"), std::slice::from_ref(&v6));
+    // One socket for both: the probe comes by IPv6, and IPv4 clients must not be taken for it.
+    handed_over_at(&format!("[::]:{port}"), &[v4.clone(), v6.clone()]);
+    handed_over_at(&format!("127.0.0.1:{port},[::]:{port}"), &[v4, v6]);
+}
+
+#[test]
+fn a_shell_that_does_not_exec_is_in_nobodys_way() {
+    let gunicorn = Version::New.command("sync").join(" ");
+    for (address, place) in
+        [(format!("127.0.0.1:{}", free_port()), None), ("unix:app.sock".to_owned(), Some("app.sock"))]
+    {
+        let script = format!("{gunicorn}; echo ended $?");
+        let mut namespace = Setup::ostler(["sh", "-c", &script]).env("OSTLER_LISTEN", &address).start();
+        let place = match place {
+            Some(path) => Place::Unix(namespace.folder.path(path)),
+            None => Place::Tcp(address.parse().unwrap()),
+        };
+        eventually("the server answers", || during(&place, || ()).1.fresh.answered > 0);
+        let ((), shown) = during(&place, || recycle(&mut namespace, 2));
+        assert_no_fresh_failure(&shown, &address);
+        assert_eq!(told(&namespace, "handed-over"), 2, "{}", namespace.err());
+        // The shell dies of SIGTERM, and its gunicorn is told too.
+        namespace.signal(15);
+        assert_eq!(namespace.end(), 143, "{}", namespace.err());
+        assert_eq!(told(&namespace, "grace-expired"), 0);
+    }
+}

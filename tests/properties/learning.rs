@@ -1,0 +1,307 @@
+//! What an event means, and what must be ordered on it.
+
+use crate::judge::{Failure, Judge, News, Recycling, Start, ends};
+use crate::leaving::backoff;
+use crate::member::{Fate, Member, Role, Stage};
+use crate::sights::Sights;
+use ostler::supervisor::{
+    Action, Cause, Client, Event, GenerationId, Notice, Outcome, Pid, Signal, Slot, SpawnError, Target, Usr2,
+};
+use std::time::Duration;
+
+/// A successor, and the queue of what is drained, are looked at this often.
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
+
+impl Judge {
+    pub(crate) fn learn(&mut self) {
+        match self.turn.event.clone() {
+            Event::Signal(signal) => self.signal(signal),
+            Event::Spawned { id, .. } => self.spawned(id),
+            Event::SpawnFailed { id, error } => self.spawn_failed(id, error),
+            Event::Exited { id, outcome, heir } => self.exited(id, outcome, heir),
+            Event::GroupGone { id } => {
+                self.left.retain(|left| *left != id);
+                if self.member(id).is_some_and(|member| member.stage == Stage::Reaped) {
+                    self.is_gone(id);
+                }
+            }
+            Event::KillRefused { id } => self.refused(id),
+            Event::OrphanReaped { pid, status } => {
+                self.owe(Action::Log(Notice::OrphanReaped { pid, status }));
+            }
+            Event::RequestsServed { id, count } => {
+                if let Some(member) = self.member(id).filter(|member| member.stage == Stage::Alive) {
+                    member.used = member.used.saturating_add(count);
+                }
+            }
+            Event::Looked { id, sight } => self.looked(id, &sight),
+            Event::DrainChecked { slot, queue } => self.drain_checked(slot, queue),
+            Event::QueueSeen { slot, waiting } => self.queue_seen(slot, &waiting),
+            Event::Shed { connections } => self.owe(Action::Log(Notice::ConnectionsShed { connections })),
+            Event::SteerFailed { message } => {
+                self.owe(Action::Log(Notice::SteerFailed { message }));
+                self.steer_failed();
+            }
+            Event::Asked { client, .. } => self.command(Some(client)),
+            Event::Tick => self.tick(),
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        if self.policy.usr2 == Usr2::Recycle && signal == Signal::USR2 {
+            match self.incumbent() {
+                Some(_) => self.command(None),
+                None => self.turn.news.push(News::Unheard),
+            }
+            return;
+        }
+        if self.members.is_empty() {
+            if ends(signal) {
+                self.start = None;
+                self.owe(Action::Log(Notice::Stopping { signal, grace: Duration::ZERO }));
+                self.owe(Action::Exit(signal.exit_code()));
+            } else {
+                self.turn.news.push(News::Signal);
+            }
+        } else if let Some(id) = self.incumbent().map(|member| member.id) {
+            self.signal_to_incumbent(id, signal);
+        } else {
+            self.signal_at_the_end(signal);
+        }
+    }
+
+    fn signal_to_incumbent(&mut self, id: GenerationId, signal: Signal) {
+        if signal == Signal::TERM {
+            self.owe(Action::Log(Notice::Stopping { signal, grace: self.policy.grace_period }));
+            self.end(id);
+            let leaving = self.members.iter().filter_map(|member| match member.role {
+                Role::Incumbent | Role::Successor(_) => Some((member.id, Cause::Stopped)),
+                Role::Former(_) => Some((member.id, Cause::Recycled)),
+                Role::Leaving(_) => None,
+            });
+            for (id, cause) in leaving.collect::<Vec<_>>() {
+                self.leave(id, cause);
+            }
+            return;
+        }
+        self.turn.news.push(News::Signal);
+        self.owe_kill(self.recipient(id), signal);
+        if !ends(signal) {
+            return;
+        }
+        if let Some(member) = self.member(id) {
+            member.fate = Fate::Asked;
+        }
+        // There is nothing to hand over any more.
+        if let Some(successor) = self.beside(id).filter(|member| matches!(member.role, Role::Successor(_))) {
+            let successor = successor.id;
+            self.steer_to(id);
+            self.leave(successor, Cause::Stopped);
+        }
+    }
+
+    /// All leave already. Who is the last, or the only one, hears of it.
+    fn signal_at_the_end(&mut self, signal: Signal) {
+        let (now, grace) = (self.turn.now, self.policy.grace_period);
+        if let Some(member) = self.members.first_mut().filter(|_| self.end.is_none() && ends(signal)) {
+            member.role = Role::Leaving(Cause::Stopped);
+            let (id, told, killed) = (member.id, member.told.unwrap_or(now), member.killed);
+            let left =
+                if killed.is_some() { Duration::ZERO } else { (told + grace).saturating_duration_since(now) };
+            self.owe(Action::Log(Notice::Stopping { signal, grace: left }));
+            self.end(id);
+        }
+        self.turn.news.push(News::Signal);
+        let of = self.end.as_ref().map(|end| end.of);
+        let last = self.members.iter().find(|member| of.is_none_or(|of| of == member.id));
+        match last.map(|member| (member.id, member.stage)) {
+            Some((id, Stage::Alive)) => self.owe_kill(self.recipient(id), signal),
+            // There is nobody left who would pass it on.
+            Some((id, Stage::Reaped)) if ends(signal) => self.owe_kill(Target::Group(id), signal),
+            Some((_, Stage::Reaped | Stage::Ordered | Stage::Dead)) | None => {}
+        }
+    }
+
+    fn spawned(&mut self, id: GenerationId) {
+        let (now, timeout) = (self.turn.now, self.policy.ready_timeout);
+        let Some(member) = self.member(id).filter(|member| member.stage == Stage::Ordered) else { return };
+        (member.stage, member.started) = (Stage::Alive, now);
+        match &mut member.role {
+            Role::Successor(preparation) => {
+                preparation.sights = Sights::new(now);
+                (preparation.look_at, preparation.by) = (now + LOOK, now + timeout);
+            }
+            // It serves before it is known to, so it is not watched at once.
+            Role::Incumbent | Role::Former(_) | Role::Leaving(_) => member.serves_from(now, now + timeout),
+        }
+        self.turn.news.push(News::Started(id));
+    }
+
+    fn spawn_failed(&mut self, id: GenerationId, error: SpawnError) {
+        let Some(place) = self.members.iter().position(|member| member.id == id) else { return };
+        if self.members.get(place).is_none_or(|member| member.stage != Stage::Ordered) {
+            return;
+        }
+        let Member { slot, tries, role, .. } = self.members.remove(place);
+        if let Role::Successor(preparation) = role {
+            self.turn.need = preparation.need;
+        }
+        if let Some(incumbent) = self.incumbent().map(|member| member.id) {
+            self.handover_failed(incumbent);
+            self.turn.news.push(News::NotStarted(id));
+        } else {
+            let (failures, pause) = (tries + 1, backoff(tries + 1));
+            self.start = Some(Start { id, slot, failures, due: self.turn.now + pause });
+            self.owe(Action::Log(Notice::SpawnFailed { id, error, retry_in: Some(pause) }));
+        }
+    }
+
+    fn exited(&mut self, id: GenerationId, outcome: Outcome, heir: Option<Pid>) {
+        if self.left.contains(&id) {
+            self.owe(Action::Reap(id));
+        }
+        let now = self.turn.now;
+        let Some(member) = self.member(id).filter(|member| member.stage == Stage::Alive) else { return };
+        let (requests, age) = (member.used, now - member.started);
+        let cause = match member.role {
+            Role::Incumbent if heir.is_some() => return self.followed(id, heir),
+            Role::Incumbent => return self.incumbent_ended(id, outcome),
+            Role::Successor(_) => Cause::NotReady,
+            Role::Former(_) => Cause::ByItself,
+            Role::Leaving(cause) => cause,
+        };
+        let is_successor = matches!(member.role, Role::Successor(_));
+        match &outcome {
+            Outcome::NeverRan(error) if is_successor => {
+                self.owe(Action::Log(Notice::SpawnFailed { id, error: error.clone(), retry_in: None }));
+            }
+            Outcome::NeverRan(_) | Outcome::Ended(_) => {
+                let outcome = outcome.clone();
+                self.owe(Action::Log(Notice::GenerationEnded { id, outcome, cause, requests, age }));
+            }
+        }
+        if is_successor {
+            self.fail(id, Failure::Ended);
+        }
+        self.bury(id, outcome);
+        if let Some(member) = self.member(id) {
+            member.role = Role::Leaving(cause);
+        }
+    }
+
+    /// Its leader has put another process in its own place.
+    fn followed(&mut self, id: GenerationId, heir: Option<Pid>) {
+        let (now, policy) = (self.turn.now, self.policy.clone());
+        let (Some(member), Some(pid)) = (self.member(id), heir) else { return };
+        let (requests, age) = (member.used, now - member.started);
+        member.renew(&policy, now);
+        member.fate = Fate::Replaceable;
+        self.owe(Action::Follow { id, heir: pid });
+        self.owe(Action::Log(Notice::LeaderFollowed { id, pid, requests, age }));
+    }
+
+    fn refused(&mut self, id: GenerationId) {
+        let (now, only, ending) = (self.turn.now, self.members.len() == 1, self.end.is_some());
+        let Some(member) = self.member(id) else { return };
+        if matches!(member.role, Role::Successor(_)) {
+            return;
+        }
+        let told_before = std::mem::replace(&mut member.refuses, true);
+        // Nor did it hear that it was asked to end.
+        member.fate = Fate::Deaf;
+        if matches!(member.role, Role::Leaving(_)) && !ending {
+            if !only {
+                // It stays, and so would the next one: two are enough.
+                self.members.iter_mut().filter(|member| member.is_incumbent()).for_each(Member::keep);
+            } else if member.stage == Stage::Alive && member.killed.is_none() {
+                // It never heard that it was to stop, so it serves on, and is not asked again.
+                member.told = None;
+                member.serves_from(now, now);
+            }
+        }
+        if !told_before {
+            self.owe(Action::Log(Notice::SignalRefused { id }));
+        }
+    }
+
+    fn queue_seen(&mut self, slot: Slot, waiting: &[u64]) {
+        let (now, policy) = (self.turn.now, self.policy.clone());
+        let Some(id) = self.alone().filter(|member| member.slot == slot).map(|member| member.id) else {
+            return;
+        };
+        let (Some(limit), Some(member)) = (policy.watchdog, self.member(id)) else { return };
+        let hangs = member.watch.stands_since(waiting, now).is_some_and(|since| now >= since + limit);
+        let old_enough = now >= member.recyclable_from(&policy);
+        if hangs && old_enough && self.alone().is_some_and(|member| self.may_be_recycled(member)) {
+            self.turn.recycle = Recycling::Must;
+        }
+    }
+
+    fn command(&mut self, client: Option<Client>) {
+        self.turn.asked = client;
+        if self.alone().is_some_and(|member| self.may_be_recycled(member)) {
+            self.turn.recycle = Recycling::Must;
+        } else {
+            self.turn.news.push(News::Refused);
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.turn.now;
+        self.steering.before = None;
+        if self.unanswered().is_some() {
+            return;
+        }
+        if self.steering.again.is_some_and(|again| now >= again)
+            && let Some(incumbent) = self.incumbent()
+        {
+            self.owe(Action::Steer(incumbent.slot));
+        }
+        if let Some(start) = self.start.as_ref().filter(|start| now >= start.due) {
+            let (id, slot) = (start.id, start.slot);
+            self.owe(Action::Spawn { id, slot });
+        }
+        if let Some(member) = self.alone()
+            && self.may_be_recycled(member)
+            && now >= member.recyclable_from(&self.policy)
+        {
+            self.turn.recycle = match (member.surely_spent(), member.maybe_spent()) {
+                (true, _) => Recycling::Must,
+                (false, true) => Recycling::Maybe,
+                (false, false) => Recycling::Not,
+            };
+        }
+        let watched =
+            self.alone().filter(|member| self.policy.watchdog.is_some() && now >= member.watch.look_at);
+        self.turn.watched = watched.map(|member| member.slot);
+        for id in self.members.iter().map(|member| member.id).collect::<Vec<_>>() {
+            self.time_passes(id);
+        }
+    }
+
+    fn time_passes(&mut self, id: GenerationId) {
+        let now = self.turn.now;
+        let Some(member) = self.member(id).filter(|member| member.stage != Stage::Ordered) else { return };
+        let slot = member.slot;
+        match &mut member.role {
+            Role::Successor(preparation) if now >= preparation.by => {
+                self.fail(id, Failure::TooLate);
+                self.leave(id, Cause::NotReady);
+            }
+            Role::Successor(preparation) if now >= preparation.look_at => {
+                preparation.look_at = now + LOOK;
+                self.owe(Action::Look(id));
+            }
+            Role::Former(drain) if now >= drain.until => {
+                self.owe(Action::Log(Notice::DrainExpired { id }));
+                self.leave(id, Cause::Recycled);
+            }
+            Role::Former(drain) if now >= drain.check_at => {
+                drain.check_at = now + LOOK;
+                self.owe(Action::CheckDrain(slot));
+            }
+            Role::Leaving(_) => self.press(id),
+            Role::Incumbent | Role::Successor(_) | Role::Former(_) => {}
+        }
+    }
+}
