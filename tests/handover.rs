@@ -3,11 +3,13 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
 use support::during::{Place, Shown, during};
 use support::load::both_workers_serve;
-use support::recycles::{assert_no_fresh_failure, held, recycle, stop, told};
+use support::recycles::{USR2, assert_no_fresh_failure, held, recycle, stop, told};
 use support::venv::Version;
-use support::{Setup, eventually, free_port};
+use support::{Namespace, Setup, eventually, fixture, free_port};
 
 fn handed_over(setup: Setup, port: u16, times: usize) -> Shown {
     let mut namespace = setup.start();
@@ -96,6 +98,79 @@ fn every_kind_of_address_is_steered() {
     // One socket for both: the probe comes by IPv6, and IPv4 clients must not be taken for it.
     handed_over_at(&format!("[::]:{port}"), &[v4.clone(), v6.clone()]);
     handed_over_at(&format!("127.0.0.1:{port},[::]:{port}"), &[v4, v6]);
+}
+
+/// One that shuts the socket down at its end, which whoever shares it has lost too then.
+fn shut_down(listen: &str, strategy: &str) -> Namespace {
+    let script = fixture("shuts.py");
+    let mut namespace = Setup::ostler(["python3", script.to_str().unwrap()])
+        .env("OSTLER_LISTEN", listen)
+        .env("OSTLER_RECYCLE", strategy)
+        .start();
+    namespace.wait_for_out("serves");
+    namespace
+}
+
+#[test]
+fn a_socket_that_its_server_has_shut_down_is_opened_again() {
+    let port = free_port();
+    for (listen, place) in
+        [(format!("127.0.0.1:{port}"), Some(Place::port(port))), ("unix:app.sock".to_owned(), None)]
+    {
+        let mut namespace = shut_down(&listen, "handover");
+        let place = place.unwrap_or_else(|| Place::Unix(namespace.folder.path("app.sock")));
+        // Both sockets of the address, twice each.
+        let ((), shown) = during(&place, || recycle(&mut namespace, 4));
+        assert_no_fresh_failure(&shown, &listen);
+        let told = ["handed-over", "taken-back", "handover-failed"].map(|event| told(&namespace, event));
+        assert_eq!(told, [4, 0, 0], "{}", namespace.err());
+        stop(&mut namespace);
+    }
+    // One that all generations share: nobody can be there in between, but afterwards.
+    let mut namespace = shut_down(&format!("127.0.0.1:{port}"), "restart");
+    recycle(&mut namespace, 1);
+    eventually("the next one serves", || during(&Place::port(port), || ()).1.fresh.answered > 0);
+    stop(&mut namespace);
+    let mut namespace = shut_down("unix:app.sock", "restart");
+    namespace.signal(USR2);
+    namespace.wait_for_err("has shut it down for good");
+}
+
+#[test]
+fn a_client_whose_handshake_ends_after_the_handover_is_not_left_waiting() {
+    let port = free_port();
+    let mut namespace = held(Version::New.command("sync"), port).start();
+    both_workers_serve(port);
+    let mut latecomer = Command::new("python3")
+        .args([fixture("latecomer.py"), port.to_string().into()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(latecomer.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "half-open");
+    recycle(&mut namespace, 1);
+    latecomer.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let told_it = lines.next().unwrap().unwrap();
+    assert!(told_it.starts_with("closed"), "{told_it}");
+    latecomer.wait().unwrap();
+    namespace.wait_for_err("connections-closed");
+    stop(&mut namespace);
+}
+
+#[test]
+fn a_probe_keeps_nobody_from_ending() {
+    let port = free_port();
+    let script = fixture("patient.py");
+    let mut namespace = Setup::ostler(["python3", script.to_str().unwrap()])
+        .env("OSTLER_LISTEN", format!("127.0.0.1:{port}"))
+        .env("OSTLER_HEALTH_PATH", "/")
+        .start();
+    namespace.wait_for_out("serves");
+    namespace.signal(USR2);
+    namespace.wait_for_out("accepted");
+    stop(&mut namespace);
+    assert_eq!(told(&namespace, "grace-expired"), 0, "{}", namespace.err());
 }
 
 #[test]

@@ -132,11 +132,53 @@ fn a_unix_socket_of_a_dead_process_is_replaced_a_live_one_is_not() {
     drop((live, waiting));
     let mut namespace = Setup::ostler(["echo", "started"]).env("OSTLER_LISTEN", &address).run();
     assert_eq!((namespace.end(), namespace.out().as_str()), (0, "started\n"));
-    // A file that is no socket is nobody's leftover.
-    fs::remove_file(&path).unwrap();
-    fs::write(&path, "precious").unwrap();
+}
+
+#[test]
+fn the_files_of_unix_sockets_go_with_ostler_unless_they_are_anothers_by_then() {
+    let left = |strategy, script: &str| {
+        let namespace = Setup::ostler(["sh", "-c", script])
+            .env("OSTLER_LISTEN", "unix:app.sock")
+            .env("OSTLER_RECYCLE", strategy)
+            .run();
+        let names = fs::read_dir(&namespace.folder.0).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        (namespace.out(), names.join(" "))
+    };
+    let seen = "ls app.sock*";
+    assert_eq!(left("handover", seen), ("app.sock\napp.sock.a\n".into(), "err out".into()));
+    assert_eq!(left("restart", seen), ("app.sock\n".into(), "err out".into()));
+    for strategy in ["handover", "restart"] {
+        let replaced = left(strategy, "rm app.sock; echo precious >app.sock");
+        assert_eq!(replaced, (String::new(), "app.sock err out".into()), "{strategy}");
+    }
+    // Nor does a boot that fails at another address leave any.
+    let folder = Folder::new();
+    let address = format!("unix:{0}/app.sock,unix:{0}/missing/app.sock", folder.0.display());
     refused(&[("OSTLER_LISTEN", &address)], &NEVER);
-    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0);
+}
+
+#[test]
+fn files_that_are_in_the_way_are_left_alone_and_named() {
+    let folder = Folder::new();
+    let address = format!("unix:{}/app.sock", folder.0.display());
+    for (name, cure) in [("app.sock", "remove it"), ("app.sock.a", "remove it")] {
+        let path = folder.path(name);
+        fs::write(&path, "precious").unwrap();
+        let err = refused(&[("OSTLER_LISTEN", &address), ("OSTLER_RECYCLE", "handover")], &NEVER);
+        assert!(err.contains(cure) && (name == "app.sock" || err.contains("at /")), "{err}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        fs::remove_file(path).unwrap();
+    }
+    // The step to the path: without it generations share a socket, and that is told.
+    fs::write(folder.path("app.sock.new"), "precious").unwrap();
+    let namespace =
+        Setup::ostler(["true"]).env("OSTLER_LISTEN", &address).env("OSTLER_RECYCLE", "handover").run();
+    let told = namespace.events("socket-shared").concat();
+    assert!(told.contains("app.sock.new"), "{}", namespace.err());
+    assert_eq!(folder.read("app.sock.new"), "precious");
 }
 
 #[test]

@@ -38,7 +38,23 @@ pub(super) fn parse(value: &str) -> Result<Vec<Address>, String> {
         }
         addresses.push(address);
     }
-    Ok(addresses)
+    match addresses.iter().find_map(|address| taken_for(address, &addresses)) {
+        Some(error) => Err(error),
+        None => Ok(addresses),
+    }
+}
+
+/// What ostler appends to a path to name the sockets of its generations, and the step to the next one.
+const OWN_NAMES: [&str; 3] = [".a", ".b", ".new"];
+
+/// Is this the name of a file that ostler makes beside another of these sockets?
+fn taken_for(address: &Address, all: &[Address]) -> Option<String> {
+    let text = address.to_string();
+    let owner = all
+        .iter()
+        .map(ToString::to_string)
+        .find(|other| text.strip_prefix(other).is_some_and(|rest| OWN_NAMES.contains(&rest)))?;
+    Some(format!("{text} is a name that ostler needs for itself beside {owner}; write another one"))
 }
 
 fn parse_one(value: &str) -> Result<Address, String> {
@@ -65,7 +81,13 @@ mod tests {
 
     #[test]
     fn addresses() {
-        for text in ["0.0.0.0:8000", "[::]:8000", "unix:/run/app.sock", "127.0.0.1:1,[::1]:1,unix:a"] {
+        for text in [
+            "0.0.0.0:8000",
+            "[::]:8000",
+            "unix:/run/app.sock",
+            "127.0.0.1:1,[::1]:1,unix:a",
+            "unix:a,unix:a.c,unix:ab",
+        ] {
             let written: Vec<String> = parse(text).unwrap().iter().map(ToString::to_string).collect();
             assert_eq!(written.join(","), text);
         }
@@ -84,6 +106,8 @@ mod tests {
             ("unix:", "unix:/run/app.sock"),
             ("127.0.0.1:1,127.0.0.1:1", "twice"),
             ("127.0.0.1:1,", "0.0.0.0:8000"),
+            ("unix:/run/app.b,unix:/run/app", "beside unix:/run/app;"),
+            ("unix:/run/app,unix:/run/app.new", "write another one"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(cure), "{text}: {error}");

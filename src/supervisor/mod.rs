@@ -38,16 +38,13 @@ use ending::Ending;
 use fastrand::Rng;
 use generation::Generation;
 use handover::{Handover, Successor};
-use restart::backoff;
+use restart::{backoff, steer_again};
 use retiring::Retirement;
 use serving::Incumbent;
 use std::collections::VecDeque;
 use std::mem;
 use std::time::{Duration, Instant};
 use turn::Turn;
-
-/// After this time steering that has failed is tried again.
-const STEER_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the supervisor decides by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,11 +120,19 @@ pub struct Supervisor {
     last_id: GenerationId,
     /// See `Turn::left`.
     left: Vec<GenerationId>,
-    /// New connections do not go where they should; that is ordered again then.
-    steer_at: Option<Instant>,
+    steering: Steering,
     /// A start was ordered and is not answered yet; what else is told meanwhile comes after the answer.
     unanswered: Option<GenerationId>,
     deferred: VecDeque<Event>,
+}
+
+/// Whether new connections go where they should.
+#[derive(Debug, Default)]
+struct Steering {
+    /// Of the last order, in a row.
+    failures: u32,
+    /// It has failed; it is given again then.
+    again: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -168,7 +173,7 @@ impl Supervisor {
             state: State::Waiting { start, until: now },
             last_id: start.id,
             left: Vec::new(),
-            steer_at: None,
+            steering: Steering::default(),
             unanswered: None,
             deferred: VecDeque::new(),
         }
@@ -185,9 +190,9 @@ impl Supervisor {
             State::Departing(ending) => ending.deadline(),
             State::Spawning(_) | State::Ended => None,
         };
-        let steer_at =
-            self.steer_at.filter(|_| self.state.incumbent().is_some() && self.unanswered.is_none());
-        own.into_iter().chain(steer_at).min()
+        let steer =
+            self.steering.again.filter(|_| self.state.incumbent().is_some() && self.unanswered.is_none());
+        own.into_iter().chain(steer).min()
     }
 
     /// Takes one fact and answers with what is to be done, in order.
@@ -239,16 +244,17 @@ impl Supervisor {
             State::Ended => State::Ended,
         };
         let mut orders = turn.orders;
+        if let Event::SteerFailed { .. } = event {
+            let failures = self.steering.failures.saturating_add(1);
+            self.steering = Steering { failures, again: Some(now + steer_again(failures)) };
+        }
+        self.remember(&orders);
         if *event == Event::Tick
             && let Some(incumbent) = self.state.incumbent()
-            && self.steer_at.take_if(|at| now >= *at).is_some()
+            && self.steering.again.take_if(|at| now >= *at).is_some()
         {
             orders.push(Action::Steer(incumbent.slot()));
         }
-        if let Event::SteerFailed { .. } = event {
-            self.steer_at = Some(now + STEER_AGAIN);
-        }
-        self.remember(&orders);
         orders
     }
 
@@ -257,7 +263,7 @@ impl Supervisor {
         for order in orders {
             match order {
                 Action::Spawn { id, .. } => self.unanswered = Some(*id),
-                Action::Steer(_) => self.steer_at = None,
+                Action::Steer(_) => self.steering = Steering::default(),
                 Action::Kill { .. }
                 | Action::Reap(_)
                 | Action::Follow { .. }

@@ -1,4 +1,5 @@
-//! When what has failed is tried again: a start for want of something, a handover to a successor that did not serve.
+//! When what has failed is tried again: a start for want of something, a handover to a successor that did not serve,
+//! steering.
 
 use std::time::Duration;
 
@@ -20,6 +21,12 @@ pub(super) fn retry(min_age: Duration, failures: u32) -> Duration {
     doubled(first, failures).min(LONGEST_RETRY.max(first))
 }
 
+/// How long to wait after steering has failed for the `failures`th time in a row: a second, doubled each time, at most
+/// 30 s. Clients may wait meanwhile where nobody serves.
+pub(super) fn steer_again(failures: u32) -> Duration {
+    doubled(SHORTEST_RETRY, failures).min(LONGEST)
+}
+
 fn doubled(first: Duration, failures: u32) -> Duration {
     first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)))
 }
@@ -35,6 +42,9 @@ mod tests {
         assert_eq!(backoff(0), FIRST);
         assert_eq!(backoff(10), LONGEST);
         assert_eq!(backoff(u32::MAX), LONGEST);
+        let seconds: Vec<_> = (1..=6).map(|n| steer_again(n).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 30]);
+        assert_eq!(steer_again(u32::MAX), LONGEST);
     }
 
     #[test]

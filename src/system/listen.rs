@@ -1,26 +1,18 @@
 //! The sockets that ostler holds for good, so that clients wait in the backlog while no child is there: opened, or taken
 //! over from whoever started ostler.
 
-use super::door::{Door, UnixDoor, own_name};
-use super::steer;
+use super::door::{Door, Reach, SharedDoor, open_tcp, open_unix};
 use super::users::{self, Ids};
 use crate::config::{Address, Backlog, Listening};
-use crate::supervisor::Slot;
 use listenfd::ListenFd;
 use nix::errno::Errno;
-use nix::sys::socket::sockopt::{AcceptConn, Ipv6V6Only, ReuseAddr, ReusePort, TcpNoDelay};
-use nix::sys::socket::{
-    self, AddressFamily, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, connect, getsockopt,
-    setsockopt, socket,
-};
-use nix::sys::stat::{Mode, umask};
+use nix::sys::socket::sockopt::AcceptConn;
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, getsockopt, socket};
 use nix::unistd::getpid;
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, lchown};
-use std::path::Path;
+use std::path::PathBuf;
 
 /// The first descriptor that a socket is handed over as (`sd_listen_fds(3)`, `SD_LISTEN_FDS_START`).
 pub(super) const FIRST_SOCKET: i32 = 3;
@@ -50,9 +42,9 @@ pub enum Sockets {
 /// How a socket is opened.
 #[derive(Clone, Debug)]
 pub(super) struct Opening {
-    backlog: socket::Backlog,
-    mode: u32,
-    owner: Option<Ids>,
+    pub(super) backlog: socket::Backlog,
+    pub(super) mode: u32,
+    pub(super) owner: Option<Ids>,
 }
 
 /// Sockets that ostler itself was handed, with their names.
@@ -133,27 +125,21 @@ pub fn open(config: &Listening, inherited: Inherited, sockets: Sockets) -> Resul
     let opening = Opening { backlog, mode: config.mode, owner };
     let placeholders = reserve(inherited.len() + config.addresses.len())
         .map_err(|error| vec![format!("no file descriptors are left: {error}")])?;
-    let mut doors: Vec<_> = inherited.sockets.into_iter().map(Door::Shared).collect();
+    let taken = |socket| Door::Shared(SharedDoor::new(socket, backlog));
+    let mut doors: Vec<_> = inherited.sockets.into_iter().map(taken).collect();
     let (mut names, mut shared, mut errors) = (inherited.names, Vec::new(), Vec::new());
     for address in &config.addresses {
         names.push(name(address));
-        let opened = match (address, sockets) {
-            (Address::Tcp(tcp), _) => open_tcp(*tcp, &config.addresses, &opening, sockets),
-            (Address::Unix(path), Sockets::Own) => open_unix_pair(path, &opening),
-            (Address::Unix(path), Sockets::Shared) => {
-                open_unix(path, &opening).map(|socket| (Door::Shared(socket), None))
-            }
+        let opened = match address {
+            Address::Tcp(tcp) => open_tcp(*tcp, reach(tcp, &config.addresses), &opening, sockets),
+            Address::Unix(path) => open_unix(path, &opening, sockets),
         };
         match opened {
             Ok((door, why_shared)) => {
                 doors.push(door);
                 shared.extend(why_shared.map(|why| (address.clone(), why)));
             }
-            Err(error) => errors.push(format!(
-                "OSTLER_LISTEN={address}: cannot listen there: {}; {}",
-                words(&error),
-                cure(address, &error)
-            )),
+            Err(refused) => errors.push(refused.told(address)),
         }
     }
     if !errors.is_empty() {
@@ -187,119 +173,44 @@ fn reserve(sockets: usize) -> io::Result<Vec<OwnedFd>> {
 }
 
 /// A door, and why it is a shared one if it should not be.
-type Opened = io::Result<(Door, Option<String>)>;
+pub(super) type Opened = Result<(Door, Option<String>), Refused>;
 
-fn open_tcp(address: SocketAddr, all: &[Address], opening: &Opening, sockets: Sockets) -> Opened {
-    // [::] takes IPv4 too, unless IPv4 has a socket of its own on that port.
+/// Why an address cannot be opened.
+pub(super) struct Refused {
+    /// If it is not the address itself that was refused.
+    pub(super) at: Option<PathBuf>,
+    pub(super) error: io::Error,
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self { at: None, error }
+    }
+}
+
+impl From<Errno> for Refused {
+    fn from(errno: Errno) -> Self {
+        io::Error::from(errno).into()
+    }
+}
+
+impl Refused {
+    fn told(&self, address: &Address) -> String {
+        let there = self.at.as_ref().map_or("there".to_owned(), |at| format!("at {}", at.display()));
+        let (what, cure) = (words(&self.error), cure(address, &self.error));
+        format!("OSTLER_LISTEN={address}: cannot listen {there}: {what}; {cure}")
+    }
+}
+
+/// Whom a TCP address takes, if it is one of these.
+fn reach(address: &SocketAddr, all: &[Address]) -> Reach {
     let has_own =
         |other: &Address| matches!(other, Address::Tcp(v4) if v4.is_ipv4() && v4.port() == address.port());
-    let only_v6 = address.is_ipv6() && all.iter().any(has_own);
-    let bound = |group: Group| {
-        let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
-        let socket = stream(family)?;
-        setsockopt(&socket, ReuseAddr, &true)?;
-        // Accepted connections inherit it. gunicorn sets it by itself; uvicorn takes a socket of `--fd` for a unix one,
-        // does not, and a keep-alive client waits 40 ms for the second packet of an answer.
-        let _ = setsockopt(&socket, TcpNoDelay, &true);
-        if address.is_ipv6() {
-            setsockopt(&socket, Ipv6V6Only, &only_v6)?;
-        }
-        match group {
-            Group::None => {}
-            // Before there is a second one: no client may ever come to that by chance.
-            Group::First => {
-                setsockopt(&socket, ReusePort, &true)?;
-                steer::attach(&socket, steer::all_to(Slot::A))?;
-            }
-            Group::Second => setsockopt(&socket, ReusePort, &true)?,
-        }
-        bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
-        Ok::<_, Errno>(socket)
-    };
-    let listening = |group| {
-        let socket = bound(group)?;
-        socket::listen(&socket, opening.backlog)?;
-        Ok::<_, Errno>(socket)
-    };
-    if sockets == Sockets::Shared {
-        return Ok((Door::Shared(listening(Group::None)?), None));
-    }
-    // Is anybody there? With SO_REUSEPORT another one's socket would be joined without a word.
-    drop(bound(Group::None)?);
-    match listening(Group::First).and_then(|first| Ok([first, listening(Group::Second)?])) {
-        Ok(sockets) => Ok((Door::Tcp { address, sockets }, None)),
-        Err(errno) => Ok((Door::Shared(listening(Group::None)?), Some(errno.desc().to_owned()))),
-    }
+    if address.is_ipv6() && all.iter().any(has_own) { Reach::OnlyV6 } else { Reach::All }
 }
 
-/// Which one of its `SO_REUSEPORT` group a socket is: they are numbered as they begin to listen.
-#[derive(Clone, Copy)]
-enum Group {
-    None,
-    First,
-    Second,
-}
-
-fn open_unix_pair(path: &Path, opening: &Opening) -> Opened {
-    let own = own_name(path, Slot::A);
-    if UnixAddr::new(&own).is_err() {
-        return Ok((
-            Door::Shared(open_unix(path, opening)?),
-            Some("the path is too long for a second one".into()),
-        ));
-    }
-    // The path itself may be somebody's, or left behind.
-    drop(open_unix(path, opening)?);
-    let mut door = UnixDoor {
-        path: path.to_owned(),
-        opening: opening.clone(),
-        sockets: [Some(open_unix(&own, opening)?), None],
-        open: Slot::A,
-    };
-    match door.steer(Slot::A) {
-        Ok(()) => Ok((Door::Unix(door), None)),
-        // A file system without hard links, say.
-        Err(error) => {
-            let _ = fs::remove_file(&own);
-            Ok((Door::Shared(open_unix(path, opening)?), Some(error.to_string())))
-        }
-    }
-}
-
-/// Opens one unix socket, in place of one that a dead process has left behind.
-pub(super) fn open_unix(path: &Path, opening: &Opening) -> io::Result<OwnedFd> {
-    let socket = stream(AddressFamily::Unix)?;
-    let address = UnixAddr::new(path)?;
-    // It has its mode from the beginning: what is changed by name later may be another's file by then.
-    let umask = umask(Mode::from_bits_truncate(0o777 & !opening.mode));
-    let bound = match bind(socket.as_raw_fd(), &address) {
-        Err(Errno::EADDRINUSE) if is_left_behind(path, &address) => {
-            fs::remove_file(path).and_then(|()| Ok(bind(socket.as_raw_fd(), &address)?))
-        }
-        bound => bound.map_err(io::Error::from),
-    };
-    nix::sys::stat::umask(umask);
-    bound?;
-    if let Some(Ids { user, group }) = opening.owner {
-        lchown(path, Some(user), group)?;
-    }
-    // Nobody connects before it is whose it should be.
-    socket::listen(&socket, opening.backlog)?;
-    Ok(socket)
-}
-
-fn stream(family: AddressFamily) -> nix::Result<OwnedFd> {
+pub(super) fn stream(family: AddressFamily) -> nix::Result<OwnedFd> {
     socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
-}
-
-/// Is it the socket of a dead process? That refuses connections, as a plain file does, which is nobody's leftover; a
-/// live one must not be taken away, and may be too busy to answer.
-fn is_left_behind(path: &Path, address: &UnixAddr) -> bool {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let asked = socket(AddressFamily::Unix, SockType::Stream, flags, None)
-        .and_then(|probe| connect(probe.as_raw_fd(), address));
-    is_socket && asked == Err(Errno::ECONNREFUSED)
 }
 
 fn errno(error: &io::Error) -> Errno {
@@ -312,6 +223,7 @@ fn words(error: &io::Error) -> String {
 
 fn cure(address: &Address, error: &io::Error) -> &'static str {
     match (errno(error), address) {
+        (Errno::EEXIST, _) => "a file is there that is no socket: write another path, or remove it",
         (Errno::EADDRINUSE, _) => "write another address, or stop what listens there",
         (Errno::EACCES, Address::Tcp(_)) => "write a port over 1023, or give CAP_NET_BIND_SERVICE",
         (Errno::EPERM, Address::Unix(_)) => {

@@ -51,6 +51,7 @@ impl Probe {
     pub(super) fn look(self, door: &Address, slot: Slot, path: Option<&str>) -> Self {
         match self {
             Self::Knocking { stream } => match getsockopt(&stream, SocketError) {
+                Ok(0) if door.own_socket(slot).is_none() => refused("it has shut its socket down"),
                 // It left the queue: a worker has accepted it.
                 Ok(0) if is_connected(&stream) && door.queue(slot) == Queue::Empty => match path {
                     None => Self::Passed,

@@ -2,7 +2,6 @@
 //! `SO_ATTACH_REUSEPORT_CBPF`): it returns the number of a socket in its group, in the order in which they began to listen.
 //! It needs no privilege.
 
-use crate::supervisor::Slot;
 use nix::libc::{
     BPF_ABS, BPF_B, BPF_H, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, SKF_NET_OFF, sock_filter,
     sock_fprog,
@@ -17,14 +16,14 @@ const V4: (u32, u32, u32) = (0x45, 12, 20);
 const V6: (u32, u32, u32) = (0x60, 8, 40);
 
 /// All connections go to one socket.
-pub(super) fn all_to(slot: Slot) -> Vec<sock_filter> {
-    vec![give(slot)]
+pub(super) fn all_to(number: u32) -> Vec<sock_filter> {
+    vec![give(number)]
 }
 
 /// Connections from this very address and port go to `chosen`, all others to `rest`.
 ///
 /// A load beyond the packet's end ends a program with 0, so the version is asked first: a socket on `[::]` gets IPv4 too.
-pub(super) fn one_to(from: SocketAddr, chosen: Slot, rest: Slot) -> Vec<sock_filter> {
+pub(super) fn one_to(from: SocketAddr, chosen: u32, rest: u32) -> Vec<sock_filter> {
     let (first, source, port) = if from.is_ipv4() { V4 } else { V6 };
     let mut tests = vec![(BPF_B, 0, first)];
     match from.ip() {
@@ -60,12 +59,8 @@ fn load(size: u32, offset: u32) -> sock_filter {
     sock_filter { code: code(BPF_LD | size | BPF_ABS), jt: 0, jf: 0, k }
 }
 
-/// Ends the program: the connection goes to this socket.
-fn give(slot: Slot) -> sock_filter {
-    let number = match slot {
-        Slot::A => 0,
-        Slot::B => 1,
-    };
+/// Ends the program: the connection goes to the socket of this number.
+fn give(number: u32) -> sock_filter {
     sock_filter { code: code(BPF_RET | BPF_K), jt: 0, jf: 0, k: number }
 }
 
@@ -120,8 +115,8 @@ mod tests {
     #[test]
     fn all_go_to_one() {
         for packet in [v4([127, 0, 0, 1], 1), v6(Ipv6Addr::LOCALHOST, 1), vec![]] {
-            assert_eq!(run(&all_to(Slot::A), &packet), 0);
-            assert_eq!(run(&all_to(Slot::B), &packet), 1);
+            assert_eq!(run(&all_to(0), &packet), 0);
+            assert_eq!(run(&all_to(1), &packet), 1);
         }
     }
 
@@ -129,8 +124,7 @@ mod tests {
     fn only_the_probe_goes_to_the_chosen_one() {
         let four = SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000));
         let six = SocketAddr::from((Ipv6Addr::LOCALHOST, 40_000));
-        for (chosen, rest) in [(Slot::A, Slot::B), (Slot::B, Slot::A)] {
-            let number = |slot| run(&all_to(slot), &[]);
+        for (chosen, rest) in [(0, 1), (1, 0)] {
             for (probe, packet, expected) in [
                 (four, v4([127, 0, 0, 1], 40_000), chosen),
                 (four, v4([127, 0, 0, 1], 40_001), rest),
@@ -143,7 +137,7 @@ mod tests {
                 (six, v4([127, 0, 0, 1], 40_000), rest),
             ] {
                 let program = one_to(probe, chosen, rest);
-                assert_eq!(run(&program, &packet), number(expected), "{probe} {packet:?}");
+                assert_eq!(run(&program, &packet), expected, "{probe} {packet:?}");
             }
         }
     }

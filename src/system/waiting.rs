@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 
 /// States of a connection that can wait in an accept queue: established, and left by its client already (`CLOSE_WAIT`).
 const WAITING: [&str; 2] = ["01", "08"];
@@ -47,14 +48,14 @@ impl Door {
     /// Where it is, if that is a TCP address.
     fn address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Tcp { address, .. } => Some(*address),
-            Self::Shared(socket) => listening_at(socket),
+            Self::Tcp(door) => Some(door.address),
+            Self::Shared(door) => listening_at(&door.socket()),
             Self::Unix(_) => None,
         }
     }
 }
 
-fn listening_at(socket: &impl std::os::fd::AsRawFd) -> Option<SocketAddr> {
+fn listening_at(socket: &impl AsRawFd) -> Option<SocketAddr> {
     let address: nix::sys::socket::SockaddrStorage =
         nix::sys::socket::getsockname(socket.as_raw_fd()).ok()?;
     let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::V4((*v4).into()));
@@ -63,7 +64,9 @@ fn listening_at(socket: &impl std::os::fd::AsRawFd) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::door::SharedDoor;
     use super::*;
+    use nix::sys::socket::Backlog;
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::OwnedFd;
 
@@ -72,7 +75,8 @@ mod tests {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let listener = TcpListener::bind(address).unwrap();
             let port = listener.local_addr().unwrap();
-            let doors = [Door::Shared(OwnedFd::from(listener.try_clone().unwrap()))];
+            let socket = OwnedFd::from(listener.try_clone().unwrap());
+            let doors = [Door::Shared(SharedDoor::new(socket, Backlog::MAXCONN))];
             assert_eq!(waiting(&doors, Slot::A), [0; 0], "{address}");
             let first = TcpStream::connect(port).unwrap();
             let one = waiting(&doors, Slot::A);

@@ -54,6 +54,8 @@ pub(crate) struct Steering {
     pub(crate) before: Option<Slot>,
     /// The last order has failed, and is to be given again then.
     pub(crate) again: Option<Instant>,
+    /// How often it has failed, in a row.
+    pub(crate) failures: u32,
 }
 
 /// One event, and what is still owed to it.
@@ -115,7 +117,7 @@ impl Judge {
             left: Vec::new(),
             start: Some(Start { id: first, slot: Slot::A, failures: 0, due: now }),
             end: None,
-            steering: Steering { to: Slot::A, before: None, again: None },
+            steering: Steering { to: Slot::A, before: None, again: None, failures: 0 },
             newest: first,
             exit: None,
             turn: Turn::new(now, Event::Tick),

@@ -7,8 +7,8 @@ use crate::sights::Verdict;
 use ostler::supervisor::{Action, Cause, GenerationId, Notice, Outcome, Queue, Sight, Slot};
 use std::time::Duration;
 
-/// After this time steering that has failed is tried again.
-const STEER_AGAIN: Duration = Duration::from_secs(1);
+/// After these seconds steering is tried again that has failed once, twice, ...; and after the last ones from then on.
+const STEER_AGAIN: [u64; 6] = [1, 2, 4, 8, 16, 30];
 
 impl Judge {
     /// The incumbent has ended by itself: who is beside it takes over if it still can.
@@ -102,7 +102,9 @@ impl Judge {
     /// New connections go where they went before.
     pub(crate) fn steer_failed(&mut self) {
         self.steering.to = self.steering.before.take().unwrap_or(self.steering.to);
-        self.steering.again = Some(self.turn.now + STEER_AGAIN);
+        let pause = STEER_AGAIN.get(self.steering.failures as usize).copied().unwrap_or(30);
+        self.steering.again = Some(self.turn.now + Duration::from_secs(pause));
+        self.steering.failures += 1;
         let former = self.members.iter().find(|member| matches!(member.role, Role::Former(_)));
         let (former, incumbent) = (former.map(|member| member.id), self.incumbent().map(|member| member.id));
         if let (Some(former), Some(incumbent)) = (former, incumbent) {
@@ -142,6 +144,9 @@ impl Judge {
 
     /// New connections are to be given to it, and what probes a successor is to end.
     pub(crate) fn steer_to(&mut self, id: GenerationId) {
+        self.steering.failures = 0;
+        // An order that had failed before need not be given again.
+        self.turn.owed.retain(|order| !matches!(order, Action::Steer(_)));
         if let Some(slot) = self.member(id).map(|member| member.slot) {
             self.owe(Action::Steer(slot));
         }

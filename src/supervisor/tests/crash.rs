@@ -142,14 +142,15 @@ fn connections_that_are_not_steered_keep_their_server() {
     let back = "[not steered: so it is], steer to A, TERM to leader 2, [1 taken back, again in 30s]";
     draining().goes(&[
         (32_000, not_steered(), back, "retiring 2 beside 1 until 33s"),
-        // Nor is it back where it was: that is tried again each second.
+        // Nor is it back where it was: that is tried again, each time later.
         (32_000, not_steered(), "[not steered: so it is]", "retiring 2 beside 1 until 33s"),
         (32_500, exited(2, 0), NOT_READY, "retiring 2 beside 1 until 33s"),
         (33_000, TICK, "steer to A", "retiring 2 beside 1 until 57s"),
-        (33_000, not_steered(), "[not steered: so it is]", "retiring 2 beside 1 until 34s"),
-        (33_500, gone(2), "shed B", "serving 1 until 34s"),
-        (34_000, TICK, "steer to A", "serving 1 until 62s"),
-        (32_500, served(1, 1), "", "serving 1 until 62s"),
+        (33_000, not_steered(), "[not steered: so it is]", "retiring 2 beside 1 until 35s"),
+        (33_500, gone(2), "shed B", "serving 1 until 35s"),
+        (34_999, TICK, "", "serving 1 until 35s"),
+        (35_000, TICK, "steer to A", "serving 1 until 62s"),
+        (35_500, served(1, 1), "", "serving 1 until 62s"),
         (62_000, TICK, "[1 spent 6 of 5 in 62s], spawn 3 in B", "handing over 1 to 3"),
     ]);
     // There is nobody to go back to: it is tried again too.
@@ -157,6 +158,7 @@ fn connections_that_are_not_steered_keep_their_server() {
         (31_500, not_steered(), "[not steered: so it is]", "retiring 1 beside 2 until 32.5s"),
         (32_499, TICK, "", "retiring 1 beside 2 until 32.5s"),
         (32_500, TICK, "steer to B", "retiring 1 beside 2 until 56s"),
+        (32_500, not_steered(), "[not steered: so it is]", "retiring 1 beside 2 until 34.5s"),
     ]);
     for given in [starting, both_stopping] {
         stays(given, &not_steered(), "[not steered: so it is]");
