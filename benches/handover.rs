@@ -9,6 +9,8 @@ mod figures;
 mod load;
 #[path = "handover/matrix.rs"]
 mod matrix;
+#[path = "common/page.rs"]
+mod page;
 #[path = "handover/plot.rs"]
 mod plot;
 #[path = "../tests/support/mod.rs"]
@@ -21,11 +23,11 @@ use cell::Plan;
 use figures::{Cell, Figures, Run, grouped};
 use lexopt::{Arg, Parser, ValueExt};
 use matrix::{Server, Strategy};
+use page::Page;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use table::Page;
 
 const HELP: &str = "\
 Usage: cargo bench --bench handover -- [OPTIONS]
@@ -106,7 +108,7 @@ fn main() -> Result<()> {
     };
     // Before the work of an hour, not after it.
     let target = arguments.write.as_ref().map(|folder| folder.join("handover.md"));
-    let page = target.as_deref().map(Page::read).transpose()?;
+    let page = target.as_deref().map(|target| Page::read(target, "table")).transpose()?;
     let run = match &arguments.from {
         Some(file) => {
             let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;

@@ -8,17 +8,18 @@ use std::ffi::OsString;
 /// What `--help` prints: one screen.
 pub const HELP: &str = "\
 ostler: a PID 1 for containers that run gunicorn-style servers
-Usage: ostler [OPTIONS] [--] PROGRAM [ARGS...]
+Usage: ostler [OPTIONS] [--] PROGRAM [ARGS...]        also: -h --help --version
   -g  send signals to the whole process group   -s  reap orphans, PID 1 or not
   -v  tell more (OSTLER_LOG_LEVEL=debug)        -w  warn of every reaped orphan
   --check    show the configuration and where it comes from; start nothing
   --recycle  in a container where ostler runs: replace its program's processes
-  --version, -h, --help
 Environment (default):
   OSTLER_ULIMIT_CORE (0)          no core files; every ulimit has such a name
-  OSTLER_MAX_REQUESTS (off)       recycle after so many requests, and after a
-  OSTLER_MAX_REQUESTS_JITTER (0)  random 0..=N more, drawn anew each time
-  OSTLER_COUNT (auto)             counted by statsd or access-log
+  OSTLER_MAX_REQUESTS (off)       recycle after so many requests,
+  OSTLER_MAX_AGE (off)            or so long, each with a random _JITTER (0),
+  OSTLER_MAX_MEMORY (off)         or with so much memory: 800MiB, 80%
+  OSTLER_COUNT (auto)             by statsd, access-log, stdout, connections
+  OSTLER_COUNT_SKIP (none), OSTLER_STATSD_FORWARD (none)
   OSTLER_MIN_AGE (30s)            nothing younger is recycled
   OSTLER_LISTEN (none)            sockets to hold open, such as 0.0.0.0:8000,
                                   with _BACKLOG (2048), _MODE (0777), _OWNER
@@ -28,8 +29,7 @@ Environment (default):
   OSTLER_READY_TIMEOUT (60s), OSTLER_LINGER (1s), OSTLER_STEERING (auto)
   OSTLER_WATCHDOG (off)           so long may nobody be accepted who waits
   OSTLER_GRACE_PERIOD (25s)       the time between SIGTERM and SIGKILL
-  OSTLER_LOG (text)               text, json or off; on stderr
-  OSTLER_LOG_LEVEL (info)         error, warn, info or debug
+  OSTLER_LOG (text), OSTLER_LOG_LEVEL (info): json, off; error, warn, debug
 Exit status: the program's own; 128+N if signal N ended it; 127 not found; 126
 not executable; 1 bad configuration. Each variable: docs/configuration.md
 ";

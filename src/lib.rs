@@ -19,6 +19,7 @@ pub mod cli;
 pub mod config;
 pub mod count;
 pub mod log;
+mod sink;
 pub mod supervisor;
 pub mod system;
 
@@ -49,6 +50,8 @@ pub fn run(booted: Booted) -> u8 {
                     | Action::Steer(_)
                     | Action::CheckDrain(_)
                     | Action::CheckQueue(_)
+                    | Action::Measure { .. }
+                    | Action::CountConnections
                     | Action::Shed(_)
                     | Action::Answer { .. } => answers.extend(system.perform(&action)),
                 }

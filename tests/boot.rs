@@ -17,7 +17,16 @@ fn every_bad_value_is_one_line_that_says_what_to_write() {
     let cases: &[(&str, &str, &str)] = &[
         ("OSTLER_MAX_REQUESTS", "5k", "write a whole number of requests, such as 5000, or off"),
         ("OSTLER_MAX_REQUESTS_JITTER", "ten", "write a whole number, such as 5000"),
-        ("OSTLER_COUNT", "guess", "write auto, statsd or access-log"),
+        ("OSTLER_MAX_AGE", "old", "write a duration, such as 250ms, 30s, 5m or 24h, or off"),
+        (
+            "OSTLER_MAX_MEMORY",
+            "101%",
+            "write a size, such as 512MiB, a share of the container's limit, such as 80%, or off",
+        ),
+        ("OSTLER_COUNT", "guess", "write auto, statsd, access-log, stdout or connections"),
+        ("OSTLER_COUNT_SKIP", "healthz", "write beginnings of paths, such as /healthz,/ping, or none"),
+        ("OSTLER_STATSD_FORWARD", "here", "write host:port, such as 10.0.0.1:8125, or none"),
+        ("OSTLER_STATSD_FORWARD", "nobody.invalid:1", "/etc/hosts names no nobody.invalid; write an address"),
         ("OSTLER_MIN_AGE", "soon", "write a duration, such as 250ms, 30s, 5m or 24h"),
         ("OSTLER_GRACE_PERIOD", "-1", "write a duration, such as 250ms, 30s, 5m or 24h"),
         ("OSTLER_LOG", "xml", "write text, json or off"),
@@ -248,6 +257,25 @@ fn check_shows_every_value_and_its_origin_and_starts_nothing() {
         assert!(line.is_some(), "{words:?} in\n{out}");
     }
     assert_eq!(namespace.err(), "");
+}
+
+#[test]
+fn check_tells_what_counting_changes() {
+    for (settings, command, words) in [
+        (&[][..], &["uvicorn", "app:app"][..], &["changes", "stdout is a pipe to ostler"][..]),
+        (&[("OSTLER_COUNT", "statsd")], &["node", "server.js"], &["adds", "STATSD_HOST=127.0.0.1"]),
+        (&[("OSTLER_COUNT_SKIP", "/healthz")], &["gunicorn", "app"], &["adds", "'\"%(r)s\"'"]),
+        (&[("OSTLER_STATSD_FORWARD", "10.0.0.1:8125")], &["uvicorn", "a:b"], &["warning", "has no effect"]),
+        (&[("OSTLER_MAX_MEMORY", "1GiB")], &["true"], &["memory", "at most 1073741824 bytes"]),
+    ] {
+        let setup =
+            Setup::new(OSTLER, [&["--check", "--"], command].concat()).env("OSTLER_MAX_REQUESTS", "500");
+        let mut namespace = settings.iter().fold(setup, |setup, (name, value)| setup.env(name, value)).run();
+        assert_eq!(namespace.end(), 0, "{}", namespace.err());
+        let out = namespace.out();
+        let line = out.lines().find(|line| words.iter().all(|word| line.contains(word)));
+        assert!(line.is_some(), "{words:?} in\n{out}");
+    }
 }
 
 #[test]

@@ -252,3 +252,28 @@ fn workers_of_another_user_that_cannot_be_seen_are_told_of() {
     hand_over(&container);
     assert!(!container.log().contains(unseen), "{}", container.log());
 }
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn a_share_of_memory_is_of_the_containers_limit() {
+    let image = Image::new();
+    let share = "--env=OSTLER_MAX_MEMORY=50%";
+    let container = image.run(&["--memory=64m", share], "exec /busybox sleep 60");
+    container.wait_for_log("max_memory=33554432");
+    // The control: without a limit there is nothing to have a share of.
+    let container = image.run(&[share], "exec /busybox sleep 60");
+    assert_eq!(container.exit_status(), "1");
+    assert!(container.log().contains("no memory limit"), "{}", container.log());
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn a_program_that_holds_too_much_memory_is_recycled() {
+    let image = Image::new();
+    let options = ["--memory=64m", "--env=OSTLER_MAX_MEMORY=25%", "--env=OSTLER_MIN_AGE=1s"];
+    // A shell variable of 24 MB, after a while; a shell becomes its last command.
+    let script = "/busybox sleep 2; x=$(/busybox head -c 24000000 /dev/zero | /busybox tr '\\0' x); /busybox sleep 60; :";
+    let container = image.run(&options, script);
+    container.wait_for_log("the memory budget is spent");
+    container.wait_for_log("generation=2");
+}

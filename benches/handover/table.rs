@@ -1,35 +1,8 @@
-//! The table in Markdown, and its place in a page.
+//! The table in Markdown.
 
 use crate::figures::{Figures, Measured, Run, grouped};
 use crate::matrix::Strategy;
-use anyhow::{Context, Result};
 use std::fmt::Write;
-use std::path::Path;
-
-const BEGIN: &str = "<!-- table: begin -->";
-const END: &str = "<!-- table: end -->";
-
-/// A page with a place for the table.
-pub(crate) struct Page {
-    before: String,
-    after: String,
-}
-
-impl Page {
-    pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-        let (before, after) =
-            parts.with_context(|| format!("{} must hold the lines {BEGIN} and {END}", path.display()))?;
-        Ok(Self { before: before.to_owned(), after: after.to_owned() })
-    }
-
-    pub(crate) fn with(&self, table: &str) -> String {
-        let Self { before, after } = self;
-        format!("{before}{BEGIN}\n\n{table}\n{END}{after}")
-    }
-}
 
 /// The figures side by side, and what they say of the goals.
 pub(crate) fn render(run: &Run) -> String {

@@ -1,11 +1,12 @@
 //! `--check`: the effective configuration and where each value comes from.
 
-use super::all;
 use super::look::{Outlook, look_at};
-use super::tell::{describe, name, name_of};
+use super::tell::{describe, name_of};
+use super::{all, memory_budget};
 use crate::config::limits::written;
 use crate::config::{Config, Overrides};
-use crate::count::plan::Plan;
+use crate::count::Source;
+use crate::count::plan::{Plan, Telling};
 use crate::supervisor::Ready;
 use crate::system::{self, Between, CorePattern, GUNICORN_CMD_ARGS};
 use anyhow::{Context, Result, bail};
@@ -24,6 +25,8 @@ pub fn check(overrides: &Overrides, command: &[OsString]) -> Result<u8> {
         look_at(&config, held, command, &environment).map_err(anyhow::Error::msg)?;
     let pattern = CorePattern::read();
     let limits = system::resolve_limits(&config.limits, pattern).map_err(all)?;
+    let memory = memory_budget(config.memory).map_err(anyhow::Error::msg)?;
+    config.forward.as_ref().map(system::look_up).transpose().map_err(anyhow::Error::msg)?;
     let mut page = Vec::new();
     for setting in &config.settings {
         writeln!(page, "{:<28} {:<20} {}", setting.name, setting.value, setting.origin)?;
@@ -34,16 +37,27 @@ pub fn check(overrides: &Overrides, command: &[OsString]) -> Result<u8> {
     }
     writeln!(page, "core     the kernel's core_pattern is a {}", describe(pattern))?;
     writeln!(page, "recycle  {}: {}", name_of(chosen.recycle), chosen.because)?;
+    if let Some(bytes) = memory {
+        writeln!(page, "memory   at most {bytes} bytes")?;
+    }
     match plan {
         None => writeln!(page, "count    nothing: OSTLER_MAX_REQUESTS is off")?,
-        Some(Plan { source, because, warning }) => {
-            writeln!(page, "count    {}: {because}", name(source))?;
+        Some(Plan { source, because, warning, telling, .. }) => {
+            writeln!(page, "count    {}: {because}", source.name())?;
             if let Some(warning) = warning {
                 writeln!(page, "warning  {warning}")?;
             }
-            if let Some(source) = source {
-                let arguments = system::example_arguments(source);
+            if let Some(arguments) = system::example_arguments(source, &config.skip) {
                 writeln!(page, "adds     {GUNICORN_CMD_ARGS}={arguments} in front of what it holds")?;
+            }
+            match (source, telling) {
+                (Source::Statsd, Telling::Anybody) => {
+                    writeln!(page, "adds     STATSD_HOST=127.0.0.1 and STATSD_PORT, unless they are set")?;
+                }
+                (Source::Stdout, _) => {
+                    writeln!(page, "changes  stdout is a pipe to ostler, which passes every line on")?;
+                }
+                (Source::Statsd | Source::AccessLog | Source::Connections, _) => {}
             }
         }
     }

@@ -1,14 +1,15 @@
 //! Reads the command as far as it can be read: how it is recycled, how its requests are counted, what does not fit.
 
 use crate::config::{Address, Chosen, Config, Steering, advice, stays, strategy};
+use crate::count::Source;
 use crate::count::gunicorn::{FileText, Gunicorn};
-use crate::count::plan::{Plan, plan};
+use crate::count::plan::{Paths, Plan, Stdout, Wish, plan};
 use crate::supervisor::Recycle;
 use crate::system::{Between, GUNICORN_CMD_ARGS};
 use nix::fcntl::OFlag;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::os::unix::fs::OpenOptionsExt;
 
 /// A file longer than this is not read to its end.
@@ -41,7 +42,12 @@ pub(super) fn look_at(
     let variable = variable.map(|(_, value)| value.to_string_lossy()).unwrap_or_default();
     let gunicorn = Gunicorn::find(&argv, &variable, read);
     let chosen = strategy(config, held, gunicorn.as_ref())?;
-    let plan = config.policy.budget.requests.map(|_| plan(config.count, &argv, gunicorn.as_ref()));
+    let wish = Wish {
+        choice: config.count,
+        paths: if config.skip.is_empty() { Paths::Unwanted } else { Paths::Wanted },
+        stdout: if io::stdout().is_terminal() { Stdout::Terminal } else { Stdout::Plain },
+    };
+    let plan = config.policy.budget.requests.map(|_| plan(wish, &argv, gunicorn.as_ref()));
     let between = if stays(&argv, read) { Between::Shell } else { Between::Nothing };
     let mut advice = advice(config, &argv, gunicorn.as_ref(), held, chosen.recycle);
     let own = chosen.recycle == Recycle::Handover && config.listen.steering == Steering::Auto;
@@ -50,6 +56,29 @@ pub(super) fn look_at(
         advice.push(
             "a shell stands before gunicorn, which then removes the unix socket when it ends; write exec, or the \
              command as a JSON list"
+                .into(),
+        );
+    }
+    let source = plan.as_ref().map(|plan| plan.source);
+    if config.forward.is_some() && source != Some(Source::Statsd) {
+        advice.push(
+            "OSTLER_STATSD_FORWARD has no effect, since requests are not counted by statsd; unset it, and tell the program \
+             where your statsd is"
+                .into(),
+        );
+    }
+    if source.is_none() && !config.skip.is_empty() {
+        advice.push(
+            "OSTLER_COUNT_SKIP has no effect without OSTLER_MAX_REQUESTS; write that, or unset it".into(),
+        );
+    }
+    let is_tcp = |address: &Address| matches!(address, Address::Tcp(_));
+    let unix_alone =
+        held > 0 && held == config.listen.addresses.len() && !config.listen.addresses.iter().any(is_tcp);
+    if source == Some(Source::Connections) && unix_alone {
+        advice.push(
+            "connections to unix sockets are not counted, so OSTLER_MAX_REQUESTS has no effect; write another OSTLER_COUNT, \
+             or OSTLER_MAX_AGE"
                 .into(),
         );
     }

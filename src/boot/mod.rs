@@ -6,9 +6,9 @@ mod tell;
 
 pub use check::{check, print, recycle};
 
-use crate::config::{Config, Level, Overrides, Steering};
+use crate::config::{Config, Level, Memory, Overrides, Steering};
 use crate::log::{Log, Record};
-use crate::supervisor::{Policy, Ready, Recycle, Supervisor};
+use crate::supervisor::{Budget, Cure, Policy, Ready, Recycle, Supervisor};
 use crate::system::{
     self, Between, Control, CorePattern, Inherited, Program, SetLimit, Signals, Sockets, System, Word,
 };
@@ -43,6 +43,12 @@ pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<Os
     let Outlook { chosen, mut plan, between, advice } =
         look_at(&config, held, &command, &environment).map_err(anyhow::Error::msg)?;
     let pattern = CorePattern::read();
+    let memory = memory_budget(config.memory);
+    let forward = config.forward.as_ref().map(system::look_up).transpose();
+    let (memory, forward) = match (memory, forward) {
+        (Ok(memory), Ok(forward)) => (memory, forward),
+        (memory, forward) => return Err(all([memory.err(), forward.err()].into_iter().flatten())),
+    };
 
     let sockets = match (chosen.recycle, config.listen.steering) {
         (Recycle::Handover, Steering::Auto) => Sockets::Own,
@@ -67,12 +73,16 @@ pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<Os
     tell::of_strategy(&mut log, &config, held, &chosen);
     tell::become_reaper(&mut log);
     tell::of_advice(&mut log, advice);
-    tell::of_counting(&mut log, plan.as_mut());
+    tell::of_memory(&mut log, memory);
+    let counting = tell::of_counting(&mut log, plan.as_mut(), &config.skip, forward);
     let control = tell::of_control(&mut log, Control::open());
 
     // std keys its hash maps with the kernel's randomness, getrandom(2), and falls back by itself where that is refused.
     let seed = RandomState::new().hash_one(());
-    let policy = Policy { recycle: chosen.recycle, usr2: chosen.usr2, ..config.policy };
+    let budget = Budget { memory, ..config.policy.budget };
+    let heard = counting.as_ref().and(plan.and_then(|plan| plan.cure));
+    let cure = heard.map(|cure| Cure(cure.to_owned()));
+    let policy = Policy { recycle: chosen.recycle, usr2: chosen.usr2, budget, cure, ..config.policy };
     let notify = if policy.ready == Ready::Notify { Word::Wanted } else { Word::Unwanted };
     let argv = command
         .into_iter()
@@ -84,7 +94,7 @@ pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<Os
         environment,
         limits,
         held: opened,
-        source: plan.and_then(|plan| plan.source),
+        counting,
         health_path: config.health_path,
         between: if held > 0 { between } else { Between::Nothing },
         notify,
@@ -101,6 +111,27 @@ fn hand_over_is_possible(limits: &[SetLimit], sockets: usize) -> Result<()> {
         bail!("OSTLER_ULIMIT_NOFILE: too few for the sockets of OSTLER_LISTEN; write {needed} at least");
     }
     Ok(())
+}
+
+/// The memory budget in bytes.
+///
+/// # Errors
+/// It is a share of a limit that there is not.
+fn memory_budget(wanted: Option<Memory>) -> Result<Option<u64>, String> {
+    match wanted {
+        None => Ok(None),
+        Some(Memory::Bytes(bytes)) => Ok(Some(bytes)),
+        Some(Memory::Percent(percent)) => match system::memory_limit() {
+            // Limits are below 2^62.
+            Some(limit) => {
+                Ok(Some(limit / 100 * u64::from(percent) + limit % 100 * u64::from(percent) / 100))
+            }
+            None => Err(format!(
+                "OSTLER_MAX_MEMORY={percent}%: this container has no memory limit that could be seen from inside; write a \
+                 size, such as 800MiB, or start it with one (docker run --memory)"
+            )),
+        },
+    }
 }
 
 /// Several errors as one, a line each.

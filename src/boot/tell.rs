@@ -2,19 +2,15 @@
 
 use super::soft_limit;
 use crate::config::{Backlog, Chosen, Config, Level, Limit, Listening};
-use crate::count::Source;
 use crate::count::plan::Plan;
 use crate::log::{Log, Record};
 use crate::supervisor::Recycle;
-use crate::system::{self, Control, CorePattern, Held, SetLimit};
+use crate::system::{self, Control, CorePattern, Counting, Held, SetLimit};
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::resource::Resource;
 use std::fs;
 use std::io;
-
-pub(super) fn name(source: Option<Source>) -> &'static str {
-    source.map_or("none", Source::name)
-}
+use std::net::SocketAddr;
 
 pub(super) fn name_of(recycle: Recycle) -> &'static str {
     match recycle {
@@ -96,7 +92,7 @@ fn somaxconn() -> Option<i32> {
 
 /// Only where something can be recycled.
 pub(super) fn of_strategy(log: &mut Log, config: &Config, held: usize, chosen: &Chosen) {
-    if held > 0 || config.policy.budget.requests.is_some() {
+    if held > 0 || config.has_budget() {
         let message =
             format!("generations are replaced by {}, since {}", name_of(chosen.recycle), chosen.because);
         log.write(&Record::new(Level::Info, "strategy", message).with("recycle", name_of(chosen.recycle)));
@@ -124,13 +120,28 @@ pub(super) fn of_advice(log: &mut Log, advice: Vec<String>) {
     }
 }
 
+/// A server whose memory is not measured is better than none.
+pub(super) fn of_memory(log: &mut Log, budget: Option<u64>) {
+    if let (Some(_), Err(error)) = (budget, system::try_memory()) {
+        let message = "OSTLER_MAX_MEMORY has no effect, since /proc cannot be read";
+        log.write(&Record::new(Level::Warn, "memory-unseen", message).with("error", error.to_string()));
+    }
+}
+
 /// A server that is not counted is better than none: a source that cannot be opened is left out.
-pub(super) fn of_counting(log: &mut Log, plan: Option<&mut Plan>) {
-    let Some(plan) = plan else { return };
-    let source = name(plan.source);
-    if let Some(Err(error)) = plan.source.map(system::try_source) {
+pub(super) fn of_counting(
+    log: &mut Log,
+    plan: Option<&mut Plan>,
+    skip: &[String],
+    forward: Option<SocketAddr>,
+) -> Option<Counting> {
+    let plan = plan?;
+    let telling = plan.telling;
+    let counting = Counting { source: plan.source, telling, skip: skip.to_vec(), forward };
+    let source = plan.source.name();
+    let opened = system::try_source(&counting);
+    if let Err(error) = &opened {
         plan.warning = Some(format!("{source} cannot be opened here: {error}; requests are not counted"));
-        plan.source = None;
     }
     let record = if let Some(warning) = &plan.warning {
         Record::new(Level::Warn, "count-unsure", warning.clone())
@@ -138,7 +149,8 @@ pub(super) fn of_counting(log: &mut Log, plan: Option<&mut Plan>) {
         let message = format!("requests are counted by {source}, since {}", plan.because);
         Record::new(Level::Info, "counting", message)
     };
-    log.write(&record.with("source", name(plan.source)));
+    log.write(&record.with("source", source));
+    opened.ok().map(|()| counting)
 }
 
 pub(super) fn of_control(log: &mut Log, control: io::Result<Control>) -> Option<Control> {

@@ -14,7 +14,7 @@ pub fn advice(
     recycle: Recycle,
 ) -> Vec<String> {
     let sets = |setting| gunicorn.is_some_and(|gunicorn| gunicorn.get(setting).is_some());
-    let has_budget = config.policy.budget.requests.is_some();
+    let has_budget = config.has_budget();
     let shared = config.listen.addresses.is_empty() || config.listen.steering == Steering::Off;
     let is_delay = matches!(config.policy.ready, Ready::Delay(_));
     let is_tcp = |address: &Address| matches!(address, Address::Tcp(_));

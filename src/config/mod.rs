@@ -113,6 +113,24 @@ pub enum Who {
     Name(String),
 }
 
+/// A memory budget as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// So many.
+    Bytes(u64),
+    /// So much of the container's limit, 1 to 100.
+    Percent(u8),
+}
+
+/// Where something is sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// An address, or a name.
+    pub host: String,
+    /// Its UDP port.
+    pub port: u16,
+}
+
 /// What the log is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Logging {
@@ -131,8 +149,14 @@ pub struct Config {
     pub policy: Policy,
     /// The limits of the child.
     pub limits: Vec<(Resource, Limit)>,
+    /// The memory budget; `policy` has it once the container's limit is known.
+    pub memory: Option<Memory>,
     /// Where requests are counted.
     pub count: Choice,
+    /// Requests of paths that begin like this do not count.
+    pub skip: Vec<String>,
+    /// Where the datagrams go on to that were counted.
+    pub forward: Option<Endpoint>,
     /// What ostler listens on for the child.
     pub listen: Listening,
     /// How a generation is to be recycled.
@@ -146,10 +170,15 @@ pub struct Config {
 }
 
 /// Every variable but the limits.
-const VARIABLES: [&str; 18] = [
+const VARIABLES: [&str; 23] = [
     "OSTLER_MAX_REQUESTS",
     "OSTLER_MAX_REQUESTS_JITTER",
+    "OSTLER_MAX_AGE",
+    "OSTLER_MAX_AGE_JITTER",
+    "OSTLER_MAX_MEMORY",
     "OSTLER_COUNT",
+    "OSTLER_COUNT_SKIP",
+    "OSTLER_STATSD_FORWARD",
     "OSTLER_MIN_AGE",
     "OSTLER_LISTEN",
     "OSTLER_LISTEN_BACKLOG",
@@ -173,6 +202,13 @@ pub fn variables() -> impl Iterator<Item = &'static str> + Clone {
 }
 
 impl Config {
+    /// Is a generation recycled by itself at all?
+    #[must_use]
+    pub fn has_budget(&self) -> bool {
+        let Budget { requests, age, .. } = &self.policy.budget;
+        requests.is_some() || age.is_some() || self.memory.is_some()
+    }
+
     /// Reads the `OSTLER_*` variables of an environment.
     ///
     /// # Errors
@@ -196,7 +232,12 @@ impl Config {
             .collect();
         let requests = reader.read("OSTLER_MAX_REQUESTS", "off", values::requests);
         let requests_jitter = reader.read("OSTLER_MAX_REQUESTS_JITTER", "0", values::whole);
+        let age = reader.read("OSTLER_MAX_AGE", "off", values::age);
+        let age_jitter = reader.read("OSTLER_MAX_AGE_JITTER", "0", values::duration);
+        let memory = reader.read("OSTLER_MAX_MEMORY", "off", values::memory);
         let count = reader.read("OSTLER_COUNT", "auto", values::choice);
+        let skip = reader.read("OSTLER_COUNT_SKIP", "none", values::paths);
+        let forward = reader.read("OSTLER_STATSD_FORWARD", "none", values::endpoint);
         let min_age = reader.read("OSTLER_MIN_AGE", "30s", values::duration);
         let addresses = reader.read("OSTLER_LISTEN", "none", address::parse);
         let backlog = reader.read("OSTLER_LISTEN_BACKLOG", "2048", values::backlog);
@@ -220,20 +261,32 @@ impl Config {
         let config = || {
             Some(Self {
                 policy: Policy {
-                    budget: Budget { requests: requests?, requests_jitter: requests_jitter? },
+                    budget: Budget {
+                        requests: requests?,
+                        requests_jitter: requests_jitter?,
+                        age: age?,
+                        age_jitter: age_jitter?,
+                        // It may depend on the container's limit.
+                        memory: None,
+                    },
                     min_age: min_age?,
                     grace_period: grace_period?,
                     recipient: overrides.recipient,
-                    // These two depend on the command and on what ostler was handed: `strategy` says what they are.
+                    // These depend on the command and on what ostler was handed: `strategy` and `count::plan` say what
+                    // they are.
                     recycle: Recycle::Restart,
                     usr2: Usr2::Forwarded,
+                    cure: None,
                     ready: ready?,
                     ready_timeout: ready_timeout?,
                     linger: linger?,
                     watchdog: watchdog?,
                 },
                 limits,
+                memory: memory?,
                 count: count?,
+                skip: skip?,
+                forward: forward?,
                 listen: Listening {
                     addresses: addresses?,
                     backlog: backlog?,
@@ -270,7 +323,7 @@ mod tests {
     fn defaults() {
         let config = read(&[("PATH", "/bin"), ("TINI_SUBREAPER", "1")]).unwrap();
         assert_eq!(config.limits, [(Resource::RLIMIT_CORE, Limit::Set { soft: 0, hard: 0 })]);
-        assert_eq!(config.policy.budget, Budget { requests: None, requests_jitter: 0 });
+        assert_eq!(config.policy.budget, Budget::default());
         assert_eq!(config.policy.min_age, Duration::from_secs(30));
         assert_eq!(config.policy.grace_period, Duration::from_secs(25));
         assert_eq!(config.count, Choice::Auto);

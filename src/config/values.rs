@@ -1,6 +1,6 @@
 //! How the values of variables are written. Every error says what to write instead.
 
-use super::{Backlog, Level, LogFormat, Owner, Steering, Strategy, Who};
+use super::{Backlog, Endpoint, Level, LogFormat, Memory, Owner, Steering, Strategy, Who};
 use crate::count::Source;
 use crate::count::plan::Choice;
 use crate::supervisor::{Ready, Recycle, Signal};
@@ -41,13 +41,68 @@ pub(super) fn duration(value: &str) -> Result<Duration, String> {
     }
 }
 
+/// A budget in time; `off` and `0` turn it off.
+pub(super) fn age(value: &str) -> Result<Option<Duration>, String> {
+    match value {
+        "off" => Ok(None),
+        _ => duration(value)
+            .map(|age| Some(age).filter(|age| !age.is_zero()))
+            .map_err(|error| format!("{error}, or off")),
+    }
+}
+
+/// A budget in bytes, or in hundredths of the container's limit; `off` and `0` turn it off.
+pub(super) fn memory(value: &str) -> Result<Option<Memory>, String> {
+    let cure =
+        || "write a size, such as 512MiB, a share of the container's limit, such as 80%, or off".to_owned();
+    let percent = |text: &str| text.parse().ok().filter(|percent| *percent <= 100).map(Memory::Percent);
+    match value.strip_suffix('%') {
+        _ if value == "off" => Ok(None),
+        Some(text) => percent(text).ok_or_else(cure).map(Some),
+        None => parse_size::parse_size(value).map(|bytes| Some(Memory::Bytes(bytes))).map_err(|_| cure()),
+    }
+    .map(|memory| memory.filter(|memory| !matches!(memory, Memory::Bytes(0) | Memory::Percent(0))))
+}
+
+/// Beginnings of paths, comma-separated; or none.
+pub(super) fn paths(value: &str) -> Result<Vec<String>, String> {
+    if value == "none" {
+        return Ok(Vec::new());
+    }
+    let paths = value.split(',').map(str::trim);
+    paths
+        .map(|path| {
+            let is_path = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
+            is_path.then(|| path.to_owned())
+        })
+        .collect::<Option<_>>()
+        .ok_or_else(|| "write beginnings of paths, such as /healthz,/ping, or none".into())
+}
+
+/// `host:port`, or none.
+pub(super) fn endpoint(value: &str) -> Result<Option<Endpoint>, String> {
+    if value == "none" {
+        return Ok(None);
+    }
+    let parsed = value.rsplit_once(':').and_then(|(host, port)| {
+        let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let is_host = !host.is_empty()
+            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte));
+        let port = port.parse().ok().filter(|port| *port != 0)?;
+        is_host.then(|| Endpoint { host: host.to_owned(), port })
+    });
+    parsed.map(Some).ok_or_else(|| "write host:port, such as 10.0.0.1:8125, or none".into())
+}
+
 /// Where requests are counted.
 pub(super) fn choice(value: &str) -> Result<Choice, String> {
     match value {
         "auto" => Ok(Choice::Auto),
         "statsd" => Ok(Choice::Only(Source::Statsd)),
         "access-log" => Ok(Choice::Only(Source::AccessLog)),
-        _ => Err("write auto, statsd or access-log".into()),
+        "stdout" => Ok(Choice::Only(Source::Stdout)),
+        "connections" => Ok(Choice::Only(Source::Connections)),
+        _ => Err("write auto, statsd, access-log, stdout or connections".into()),
     }
 }
 
@@ -205,6 +260,47 @@ mod tests {
         }
         for text in ["", "-1", "5x", "1.5", "soon", "5M", "99999999999999999999", "99999999999999d", "11y"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn budgets_of_age_and_memory() {
+        assert_eq!(age("off"), Ok(None));
+        assert_eq!(age("0s"), Ok(None));
+        assert_eq!(age("6h"), Ok(Some(Duration::from_hours(6))));
+        assert!(age("soon").unwrap_err().ends_with("or off"));
+        for (text, expected) in [
+            ("off", None),
+            ("0", None),
+            ("0%", None),
+            ("1000", Some(Memory::Bytes(1000))),
+            ("512MiB", Some(Memory::Bytes(512 << 20))),
+            ("1.5GiB", Some(Memory::Bytes(3 << 29))),
+            ("800M", Some(Memory::Bytes(800_000_000))),
+            ("80%", Some(Memory::Percent(80))),
+            ("100%", Some(Memory::Percent(100))),
+        ] {
+            assert_eq!(memory(text), Ok(expected), "{text}");
+        }
+        for text in ["", "%", "101%", "-1%", "1.5%", "much", "-5"] {
+            assert!(memory(text).unwrap_err().contains("80%"), "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_and_endpoints() {
+        assert_eq!(paths("none"), Ok(vec![]));
+        assert_eq!(paths("/healthz, /ping"), Ok(vec!["/healthz".into(), "/ping".into()]));
+        for text in ["", "healthz", "/a,", "/a b", "/ü"] {
+            assert!(paths(text).is_err(), "{text}");
+        }
+        let at = |host: &str, port| Ok(Some(Endpoint { host: host.into(), port }));
+        assert_eq!(endpoint("none"), Ok(None));
+        assert_eq!(endpoint("10.0.0.1:8125"), at("10.0.0.1", 8125));
+        assert_eq!(endpoint("[::1]:8125"), at("::1", 8125));
+        assert_eq!(endpoint("statsd.local:1"), at("statsd.local", 1));
+        for text in ["", "10.0.0.1", ":8125", "a:0", "a:65536", "a b:1", "udp://a:1"] {
+            assert!(endpoint(text).is_err(), "{text}");
         }
     }
 

@@ -5,8 +5,8 @@ mod lines;
 pub mod plan;
 mod statsd;
 
-pub use lines::count_lines;
-pub use statsd::{Losses, requests};
+pub use lines::{Lines, Rule, Tally};
+pub use statsd::{Heard, Losses, Share, requests};
 
 /// Where requests are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,15 +16,21 @@ pub enum Source {
     Statsd,
     /// The lines that gunicorn writes to `--access-logfile`: exact for every worker class.
     AccessLog,
+    /// The access log that the child writes to stdout anyway; its lines go on there.
+    Stdout,
+    /// The connections that have come to this network namespace: an estimate, for children that tell nothing.
+    Connections,
 }
 
 impl Source {
-    /// What `OSTLER_COUNT` calls it.
+    /// What the log calls it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Statsd => "statsd",
             Self::AccessLog => "access-log",
+            Self::Stdout => "access log on stdout",
+            Self::Connections => "connections",
         }
     }
 }

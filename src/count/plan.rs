@@ -15,15 +15,57 @@ pub enum Choice {
     Only(Source),
 }
 
+/// Must a source name the paths of requests (`OSTLER_COUNT_SKIP`)?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paths {
+    /// It must.
+    Wanted,
+    /// It need not.
+    Unwanted,
+}
+
+/// What stdout is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stdout {
+    /// Something that programs write to: ostler can stand in between, and nobody sees a difference.
+    Plain,
+    /// A terminal, as programs can tell.
+    Terminal,
+}
+
+/// What a plan has to fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Where the user wants requests to be counted.
+    pub choice: Choice,
+    /// Whether paths matter.
+    pub paths: Paths,
+    /// What stdout is.
+    pub stdout: Stdout,
+}
+
+/// How a child is told of the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Telling {
+    /// By `GUNICORN_CMD_ARGS` alone.
+    Gunicorn,
+    /// Also by the variables that statsd clients read, `STATSD_HOST` and `STATSD_PORT`, where they are not set.
+    Anybody,
+}
+
 /// How requests will be counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Where; `None` if nothing can be counted.
-    pub source: Option<Source>,
+    /// Where.
+    pub source: Source,
+    /// Who is told.
+    pub telling: Telling,
     /// For people: why this source.
     pub because: String,
     /// For people: what stands against it, and what to write instead.
     pub warning: Option<String>,
+    /// For people: what to write instead if it stays silent; `None` if it cannot.
+    pub cure: Option<&'static str>,
 }
 
 /// The worker classes that send statsd metrics themselves.
@@ -31,6 +73,9 @@ const SEND_STATSD: [&str; 4] = ["sync", "gthread", "gevent", "eventlet"];
 
 /// The worker class that logs no access, and so tells of no request in any way.
 const SILENT: &str = "tornado";
+
+/// Servers that write an access log to stdout unless they are told not to.
+const LOG_TO_STDOUT: [&str; 2] = ["uvicorn", "fastapi"];
 
 /// Servers whose requests cannot be counted by gunicorn's means.
 const OTHER_SERVERS: [&str; 9] =
@@ -44,63 +89,121 @@ struct Against {
 
 /// Decides how the requests of a command are counted.
 #[must_use]
-pub fn plan(choice: Choice, argv: &[String], gunicorn: Option<&Gunicorn>) -> Plan {
-    let Some(gunicorn) = gunicorn else {
-        return plan_for_another(choice, &words(argv));
-    };
-    let Choice::Only(source) = choice else {
-        return plan_auto(gunicorn);
-    };
-    let against = match source {
-        Source::Statsd => against_statsd(gunicorn),
-        Source::AccessLog => against_access_log(gunicorn),
-    };
-    let warning = against.map(|Against { reason, cure }| format!("{reason}; {cure}"));
-    Plan { source: Some(source), because: "OSTLER_COUNT says so".into(), warning }
+pub fn plan(wish: Wish, argv: &[String], gunicorn: Option<&Gunicorn>) -> Plan {
+    match (gunicorn, wish.choice) {
+        (None, _) => plan_for_another(wish, &words(argv)),
+        (Some(gunicorn), Choice::Auto) => plan_auto(wish, gunicorn),
+        (Some(gunicorn), Choice::Only(chosen)) => {
+            let source = if chosen == Source::AccessLog { log_of(gunicorn) } else { chosen };
+            let because =
+                if source == chosen { "OSTLER_COUNT says so" } else { "its access log goes to stdout" };
+            let paths = without_paths(source, wish, || "write OSTLER_COUNT=access-log".into());
+            let warning = [against(source, wish, gunicorn), paths];
+            Plan { warning: told(warning), ..Plan::new(source, Telling::Gunicorn, because) }
+        }
+    }
 }
 
-fn plan_auto(gunicorn: &Gunicorn) -> Plan {
-    let Some(statsd) = against_statsd(gunicorn) else {
-        let because = format!("{} sends statsd metrics", worker(gunicorn));
-        return Plan { source: Some(Source::Statsd), because, warning: None };
+impl Plan {
+    fn new(source: Source, telling: Telling, because: impl Into<String>) -> Self {
+        let cure = match (source, telling) {
+            (Source::Statsd, Telling::Gunicorn) => Some("write OSTLER_COUNT=access-log"),
+            (Source::Statsd, Telling::Anybody) => Some(
+                "let the program send requests:1|c to STATSD_HOST, STATSD_PORT, or write OSTLER_COUNT=connections",
+            ),
+            (Source::AccessLog, Telling::Gunicorn) => Some("write OSTLER_COUNT=connections, an estimate"),
+            (Source::AccessLog, Telling::Anybody) => Some(
+                "unless it runs a gunicorn write OSTLER_COUNT=stdout (its access log goes there), or connections",
+            ),
+            (Source::Stdout, _) => {
+                Some("let the server write its access log to stdout, or write OSTLER_COUNT=connections")
+            }
+            (Source::Connections, _) => None,
+        };
+        Self { source, telling, because: because.into(), warning: None, cure }
+    }
+}
+
+/// statsd costs least; an access log names paths; connections are an estimate.
+fn plan_auto(wish: Wish, gunicorn: &Gunicorn) -> Plan {
+    let log = log_of(gunicorn);
+    let (no_statsd, no_log) = (against(Source::Statsd, wish, gunicorn), against(log, wish, gunicorn));
+    let because_of_log = || match log {
+        Source::Stdout => "its access log goes to stdout".to_owned(),
+        Source::Statsd | Source::AccessLog | Source::Connections => "it names paths".to_owned(),
     };
-    match against_access_log(gunicorn) {
-        None => Plan { source: Some(Source::AccessLog), because: statsd.reason, warning: None },
-        Some(log) => Plan {
-            source: None,
-            because: "no source is left".into(),
-            warning: Some(format!(
-                "requests are not counted: {}, and {}; {}, or unset OSTLER_MAX_REQUESTS",
-                statsd.reason, log.reason, log.cure
-            )),
-        },
+    let because_of_statsd = || format!("{} sends statsd metrics", worker(gunicorn));
+    let plan = |source, because| Plan::new(source, Telling::Gunicorn, because);
+    match (wish.paths, no_statsd, no_log) {
+        (Paths::Unwanted, None, _) => plan(Source::Statsd, because_of_statsd()),
+        (Paths::Unwanted, Some(no_statsd), None) => plan(log, no_statsd.reason),
+        (Paths::Wanted, _, None) => plan(log, because_of_log()),
+        (Paths::Wanted, None, Some(no_log)) => {
+            let cure = || format!("{} ({})", no_log.cure, no_log.reason);
+            let warning = told([without_paths(Source::Statsd, wish, cure), None]);
+            Plan { warning, ..plan(Source::Statsd, because_of_statsd()) }
+        }
+        // What cures statsd is the access log, and that is not possible either.
+        (_, Some(no_statsd), Some(no_log)) => {
+            let warning = format!(
+                "requests are only estimated, by connections: {}, and {}; {} to have them counted",
+                no_statsd.reason, no_log.reason, no_log.cure
+            );
+            Plan { warning: Some(warning), ..plan(Source::Connections, "no other source is left".into()) }
+        }
     }
 }
 
 /// The command is not gunicorn itself: another server, or a script that may run gunicorn.
-fn plan_for_another(choice: Choice, words: &[String]) -> Plan {
-    if let Some(name) = words.iter().map(|word| program(word)).find(|name| OTHER_SERVERS.contains(name)) {
-        return Plan {
-            source: None,
-            because: format!("{name} is not gunicorn"),
-            warning: Some(format!(
-                "requests are not counted: {name} alone tells of none; run it under gunicorn, or unset OSTLER_MAX_REQUESTS"
-            )),
-        };
-    }
-    match choice {
-        Choice::Only(source) => {
-            Plan { source: Some(source), because: "OSTLER_COUNT says so".into(), warning: None }
+fn plan_for_another(wish: Wish, words: &[String]) -> Plan {
+    let name = |list: &[&str]| words.iter().map(|word| program(word)).find(|name| list.contains(name));
+    let plan = |source, because: String| Plan::new(source, Telling::Anybody, because);
+    let own = "OSTLER_COUNT says so".to_owned();
+    let (plan, against) = match (wish.choice, name(&LOG_TO_STDOUT), name(&OTHER_SERVERS)) {
+        (Choice::Only(Source::AccessLog), _, Some(_)) => {
+            (plan(Source::Stdout, "that is where its access log is to be had".into()), None)
         }
-        Choice::Auto => Plan {
-            source: Some(Source::AccessLog),
-            because: format!(
-                "{} may run a gunicorn of any worker class",
-                words.first().map_or("", |word| program(word))
-            ),
-            warning: None,
-        },
-    }
+        (Choice::Only(source), _, _) => (plan(source, own), None),
+        (Choice::Auto, Some(name), _) => {
+            let because = format!("{name} writes its access log there");
+            let quiet = words.iter().any(|word| word == "--no-access-log").then(|| Against {
+                reason: "it is told to write no access log".into(),
+                cure: "remove --no-access-log".into(),
+            });
+            match quiet.or_else(|| on_a_terminal(Source::Stdout, wish)) {
+                None => (plan(Source::Stdout, because), None),
+                Some(against) => (plan(Source::Connections, "no other source is left".into()), Some(against)),
+            }
+        }
+        (Choice::Auto, None, Some(name)) => {
+            let because = format!("ostler knows of nothing better for {name}");
+            let against = Against {
+                reason: format!("it is not known whether {name} writes an access log"),
+                cure: "let it write one to stdout, with OSTLER_COUNT=stdout,".into(),
+            };
+            (plan(Source::Connections, because), Some(against))
+        }
+        (Choice::Auto, None, None) => {
+            let script = words.first().map_or("", |word| program(word));
+            (plan(Source::AccessLog, format!("{script} may run a gunicorn of any worker class")), None)
+        }
+    };
+    let estimated = against.map(|Against { reason, cure }| Against {
+        reason: format!("requests are only estimated, by connections: {reason}"),
+        cure: format!("{cure} to have them counted"),
+    });
+    let paths = without_paths(plan.source, wish, || {
+        "let it write an access log to stdout, with OSTLER_COUNT=stdout".into()
+    });
+    let terminal = on_a_terminal(plan.source, wish);
+    Plan { warning: told([estimated.or(terminal), paths]), ..plan }
+}
+
+/// Sentences for people.
+fn told(against: [Option<Against>; 2]) -> Option<String> {
+    let sentences = against.into_iter().flatten().map(|Against { reason, cure }| format!("{reason}; {cure}"));
+    let text = sentences.collect::<Vec<_>>().join(". ");
+    Some(text).filter(|text| !text.is_empty())
 }
 
 /// For people: the worker class in words.
@@ -109,6 +212,64 @@ fn worker(gunicorn: &Gunicorn) -> String {
         Some((Value::Text(class), _)) => format!("worker class {class}"),
         Some((Value::Unclear, _)) | None => "worker class sync".into(),
     }
+}
+
+/// How an access log is sent to stdout.
+const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+
+/// Where its access log is to be had: on stdout, if the user wants it there.
+fn log_of(gunicorn: &Gunicorn) -> Source {
+    match gunicorn.get(&ACCESS_LOG) {
+        Some((Value::Text(file), _)) if STDOUT.contains(&file.as_str()) => Source::Stdout,
+        Some(_) | None => Source::AccessLog,
+    }
+}
+
+fn against(source: Source, wish: Wish, gunicorn: &Gunicorn) -> Option<Against> {
+    let others = [&LOG_CONFIG, &LOG_CONFIG_DICT, &LOG_CONFIG_JSON, &LOG_SYSLOG];
+    let others = || others.into_iter().find_map(|setting| taken(gunicorn, setting));
+    match source {
+        Source::Statsd => against_statsd(gunicorn),
+        Source::AccessLog => {
+            against_silence(gunicorn).or_else(|| taken(gunicorn, &ACCESS_LOG)).or_else(others)
+        }
+        Source::Stdout => against_silence(gunicorn)
+            .or_else(|| on_a_terminal(source, wish))
+            .or_else(|| {
+                (log_of(gunicorn) != Source::Stdout).then(|| Against {
+                    reason: "its access log does not go to stdout".into(),
+                    cure: "write --access-logfile -".into(),
+                })
+            })
+            .or_else(others),
+        Source::Connections => None,
+    }
+}
+
+fn against_silence(gunicorn: &Gunicorn) -> Option<Against> {
+    match gunicorn.get(&WORKER_CLASS) {
+        Some((Value::Text(class), _)) if class == SILENT => Some(Against {
+            reason: format!("worker class {class} logs no access"),
+            cure: "use another worker class".into(),
+        }),
+        Some(_) | None => None,
+    }
+}
+
+/// ostler cannot stand in between there.
+fn on_a_terminal(source: Source, wish: Wish) -> Option<Against> {
+    (source == Source::Stdout && wish.stdout == Stdout::Terminal).then(|| Against {
+        reason: "the access log goes to a terminal".into(),
+        cure: "start the container without -t".into(),
+    })
+}
+
+fn without_paths(source: Source, wish: Wish, cure: impl FnOnce() -> String) -> Option<Against> {
+    let names_paths = matches!(source, Source::AccessLog | Source::Stdout);
+    (wish.paths == Paths::Wanted && !names_paths).then(|| Against {
+        reason: format!("OSTLER_COUNT_SKIP has no effect, since {} names no paths", source.name()),
+        cure: cure(),
+    })
 }
 
 fn against_statsd(gunicorn: &Gunicorn) -> Option<Against> {
@@ -125,19 +286,14 @@ fn against_statsd(gunicorn: &Gunicorn) -> Option<Against> {
             return Some(Against { reason, cure: cure() });
         }
     }
-    [&STATSD_HOST, &LOGGER_CLASS].into_iter().find_map(|setting| taken(gunicorn, setting))
-}
-
-fn against_access_log(gunicorn: &Gunicorn) -> Option<Against> {
-    if let Some((Value::Text(class), _)) = gunicorn.get(&WORKER_CLASS)
-        && class == SILENT
-    {
-        let reason = format!("worker class {class} logs no access");
-        return Some(Against { reason, cure: "use another worker class".into() });
+    let mut against = [&STATSD_HOST, &LOGGER_CLASS].into_iter().find_map(|setting| taken(gunicorn, setting));
+    if let (Some(against), Some((Value::Text(host), _))) = (&mut against, gunicorn.get(&STATSD_HOST)) {
+        // gunicorn knows other forms too (a port that is left out, unix://).
+        let is_endpoint = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let host = if is_endpoint { &host } else { "host:port" };
+        against.cure = format!("{}, and write OSTLER_STATSD_FORWARD={host}", against.cure);
     }
-    [&ACCESS_LOG, &LOG_CONFIG, &LOG_CONFIG_DICT, &LOG_CONFIG_JSON, &LOG_SYSLOG]
-        .into_iter()
-        .find_map(|setting| taken(gunicorn, setting))
+    against
 }
 
 fn taken(gunicorn: &Gunicorn, setting: &Setting) -> Option<Against> {
@@ -150,88 +306,4 @@ fn taken(gunicorn: &Gunicorn, setting: &Setting) -> Option<Against> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::count::gunicorn::FileText;
-
-    const STATSD: Option<Source> = Some(Source::Statsd);
-    const ACCESS_LOG: Option<Source> = Some(Source::AccessLog);
-
-    fn plan_of(command: &[&str], variable: &str, config: &FileText) -> Plan {
-        let argv: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
-        let gunicorn = Gunicorn::find(&argv, variable, |_| config.clone());
-        plan(Choice::Auto, &argv, gunicorn.as_ref())
-    }
-
-    #[test]
-    fn auto_by_command_line() {
-        for (command, source) in [
-            (&["gunicorn", "app:app"][..], STATSD),
-            (&["gunicorn", "app:app", "-k", "gevent"], STATSD),
-            (&["gunicorn", "app:app", "-kgthread", "--threads", "4"], STATSD),
-            (&["/venv/bin/gunicorn", "app:app", "--worker-class=gthread"], STATSD),
-            (&["python3", "-m", "gunicorn", "app:app"], STATSD),
-            (&["sh", "-c", "exec gunicorn app:app -k sync"], STATSD),
-            (&["gunicorn", "app:app", "-k", "uvicorn.workers.UvicornWorker"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "-k", "uvicorn_worker.UvicornWorker"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "-k", "asgi"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "-k", "sync", "-k", "asgi"], ACCESS_LOG),
-            (&["sh", "-c", "exec gunicorn app:app -k 'asgi'"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "--statsd-host", "10.0.0.1:8125"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "--logger-class", "my.Logger"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "-c", "python:conf"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "--worker-cl", "asgi"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "--log-syslog", "-k", "asgi"], None),
-            (&["gunicorn", "app:app", "-k", "tornado"], None),
-            (&["python", "-m", "uvicorn", "app:app"], None),
-            (&["sh", "-c", "exec uvicorn app:app"], None),
-            (&["/start.sh"], ACCESS_LOG),
-            (&["gunicorn", "app:app", "-k", "asgi", "--access-logfile", "-"], None),
-            (&["gunicorn", "app:app", "-k", "asgi", "--log-config", "log.ini"], None),
-            (&["uvicorn", "app:app"], None),
-            (&["fastapi", "run"], None),
-        ] {
-            let plan = plan_of(command, "", &FileText::Absent);
-            assert_eq!(plan.source, source, "{command:?}: {plan:?}");
-            assert_eq!(plan.warning.is_some(), source.is_none(), "{command:?}: {plan:?}");
-        }
-    }
-
-    #[test]
-    fn auto_by_variable_and_config_file() {
-        let text = |text: &str| FileText::Text(text.to_owned());
-        for (variable, config, source) in [
-            ("-k asgi", FileText::Absent, ACCESS_LOG),
-            ("--statsd-host=h:1", FileText::Absent, ACCESS_LOG),
-            ("--access-logfile -", FileText::Absent, STATSD),
-            ("", text("worker_class = \"uvicorn.workers.UvicornWorker\"\n"), ACCESS_LOG),
-            ("", text("worker_class='asgi'  # new\n"), ACCESS_LOG),
-            ("", text("workers = 4\nworker_class_name = 'asgi'\n"), STATSD),
-            ("", text("statsd_host = 'localhost:8125'\n"), ACCESS_LOG),
-            ("", text("statsd_host = None\n"), STATSD),
-            ("", text("# statsd_host = 'x'\n"), STATSD),
-            ("", text("if x:\n    worker_class = 'asgi'\n"), ACCESS_LOG),
-            ("", text("worker_class: str = 'asgi'\n"), ACCESS_LOG),
-            ("", text("workers = 1; worker_class = 'asgi'\n"), ACCESS_LOG),
-            ("", text("worker_class = os.environ.get('CLASS', 'sync')\n"), ACCESS_LOG),
-            ("", text("from base import *\n"), ACCESS_LOG),
-            ("", text("from base import *\nworker_class = 'gevent'\n"), STATSD),
-            ("", text("statsd_host = os.environ['STATSD']\n"), ACCESS_LOG),
-            ("-k asgi", text("if x:\n    accesslog = '-'\n"), None),
-            ("-k sync", text("worker_class = 'asgi'\n"), STATSD),
-            ("", FileText::Unreadable, ACCESS_LOG),
-        ] {
-            let plan = plan_of(&["gunicorn", "app:app"], variable, &config);
-            assert_eq!(plan.source, source, "{variable:?} {config:?}: {plan:?}");
-        }
-    }
-
-    #[test]
-    fn a_choice_is_obeyed_and_what_stands_against_it_is_told() {
-        let argv = ["gunicorn", "-k", "asgi"].map(str::to_owned);
-        let gunicorn = Gunicorn::find(&argv, "", |_| FileText::Absent);
-        let plan = plan(Choice::Only(Source::Statsd), &argv, gunicorn.as_ref());
-        assert_eq!(plan.source, STATSD);
-        assert!(plan.warning.unwrap().contains("asgi sends no statsd"));
-    }
-}
+mod tests;

@@ -35,20 +35,54 @@ fn requests_of_metric(line: &[u8]) -> Option<u64> {
     Some(count)
 }
 
+/// How many requests a lost datagram stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// Three of them for one: gunicorn's.
+    Third,
+    /// As many as those that were heard, on average: anybody's.
+    AsHeard,
+}
+
+/// What was heard so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Datagrams.
+    pub datagrams: u64,
+    /// Requests in them.
+    pub requests: u64,
+}
+
 /// Turns a socket's counter of lost datagrams (`SO_RXQ_OVFL`, socket(7)) into requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Losses {
+    share: Share,
     seen: u32,
-    rest: u64,
+    lost: u64,
+    told: u64,
 }
 
 impl Losses {
+    /// Nothing is lost yet.
+    #[must_use]
+    pub fn new(share: Share) -> Self {
+        Self { share, seen: 0, lost: 0, told: 0 }
+    }
+
     /// How many requests more than at the last call, given the counter's value now. It wraps at 2^32.
-    pub fn requests(&mut self, dropped: u32) -> u64 {
-        let lost = self.rest.saturating_add(u64::from(dropped.wrapping_sub(self.seen)));
+    pub fn requests(&mut self, dropped: u32, heard: Heard) -> u64 {
+        self.lost = self.lost.saturating_add(u64::from(dropped.wrapping_sub(self.seen)));
         self.seen = dropped;
-        self.rest = lost % DATAGRAMS_PER_REQUEST;
-        lost / DATAGRAMS_PER_REQUEST
+        let requests = match self.share {
+            Share::Third => self.lost / DATAGRAMS_PER_REQUEST,
+            Share::AsHeard => {
+                let all = u128::from(self.lost) * u128::from(heard.requests);
+                u64::try_from(all / u128::from(heard.datagrams.max(1))).unwrap_or(u64::MAX)
+            }
+        };
+        let more = requests.saturating_sub(self.told);
+        self.told = self.told.max(requests);
+        more
     }
 }
 
@@ -101,21 +135,34 @@ mod tests {
         assert_eq!(requests(b"x.requests:1e300|c\nx.requests:9|c"), u64::MAX);
     }
 
+    fn third() -> Losses {
+        Losses::new(Share::Third)
+    }
+
+    const HEARD: Heard = Heard { datagrams: 100, requests: 250 };
+
     #[test]
     fn three_lost_datagrams_are_one_request() {
-        let mut losses = Losses::default();
-        assert_eq!(losses.requests(0), 0);
-        assert_eq!(losses.requests(2), 0);
-        assert_eq!(losses.requests(3), 1);
-        assert_eq!(losses.requests(10), 2);
-        assert_eq!(losses.requests(10), 0);
+        let mut losses = third();
+        let told = [0, 2, 3, 10, 10].map(|dropped| losses.requests(dropped, HEARD));
+        assert_eq!(told, [0, 0, 1, 2, 0]);
+    }
+
+    #[test]
+    fn of_others_they_are_as_those_that_were_heard() {
+        let mut losses = Losses::new(Share::AsHeard);
+        let told = [0, 2, 3, 10, 10].map(|dropped| losses.requests(dropped, HEARD));
+        assert_eq!(told, [0, 5, 2, 18, 0]);
+        // What was told is not taken back.
+        assert_eq!(losses.requests(11, Heard { datagrams: 200, requests: 250 }), 0);
+        assert_eq!(Losses::new(Share::AsHeard).requests(9, Heard::default()), 0);
     }
 
     #[test]
     fn the_drop_counter_wraps() {
-        let mut losses = Losses { seen: u32::MAX - 2, rest: 0 };
-        assert_eq!(losses.requests(0), 1);
-        assert_eq!(losses.requests(3), 1);
+        let mut losses = Losses { seen: u32::MAX - 2, ..third() };
+        assert_eq!(losses.requests(0, HEARD), 1);
+        assert_eq!(losses.requests(3, HEARD), 1);
     }
 
     proptest! {
@@ -126,10 +173,10 @@ mod tests {
 
         #[test]
         fn nothing_is_lost_in_thirds(drops in prop::collection::vec(0_u32..1000, 0..50)) {
-            let (mut losses, mut total, mut told) = (Losses::default(), 0_u32, 0);
+            let (mut losses, mut total, mut told) = (third(), 0_u32, 0);
             for drop in drops {
                 total += drop;
-                told += losses.requests(total);
+                told += losses.requests(total, HEARD);
             }
             prop_assert_eq!(told, u64::from(total) / 3);
         }

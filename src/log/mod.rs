@@ -2,13 +2,12 @@
 
 mod notice;
 mod record;
-mod sink;
 
 pub use record::Record;
 
 use crate::config::{Level, LogFormat, Logging};
+use crate::sink::Sink;
 use crate::supervisor::Notice;
-use sink::Sink;
 use std::time::SystemTime;
 
 /// The log.

@@ -3,13 +3,19 @@
 use super::record::Record;
 use crate::config::Level;
 use crate::supervisor::{Answer, Cause, ExitStatus, Notice, Outcome, RecycleReason, Signal, View};
+use serde_json::Value;
 use std::time::Duration;
 
 impl Record {
     /// The same, and when it is tried again, if it is.
     fn retry(self, pause: Option<Duration>) -> Self {
-        match pause {
-            Some(pause) => self.with("retry_in_s", seconds(pause)),
+        self.with_some("retry_in_s", pause.map(seconds))
+    }
+
+    /// The same, with this field if there is something to tell in it.
+    fn with_some(self, name: &'static str, value: Option<impl Into<Value>>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
             None => self,
         }
     }
@@ -19,14 +25,34 @@ impl Record {
     #[expect(clippy::too_many_lines, reason = "a table: a row for each notice")]
     pub fn of(notice: &Notice, orphans: Level) -> Self {
         match notice {
-            Notice::GenerationStarted { id, pid, max_requests } => {
-                let started = Self::new(Level::Info, "generation-started", "the program is being executed")
+            Notice::GenerationStarted { id, pid, limits } => {
+                Self::new(Level::Info, "generation-started", "the program is being executed")
                     .with("generation", id.0)
-                    .with("pid", pid.0);
-                match max_requests {
-                    Some(limit) => started.with("max_requests", *limit),
-                    None => started,
-                }
+                    .with("pid", pid.0)
+                    .with_some("max_requests", limits.requests)
+                    .with_some("max_age_s", limits.age.map(seconds))
+                    .with_some("max_memory", limits.memory)
+            }
+            Notice::MemoryBudgetSmall { id, used, limit } => {
+                let message = "a fresh generation holds more memory than OSTLER_MAX_MEMORY allows; it is recycled more \
+                               and more seldom: write a larger budget";
+                Self::new(Level::Warn, "memory-budget-small", message)
+                    .with("generation", id.0)
+                    .with("memory", *used)
+                    .with("max_memory", *limit)
+            }
+            Notice::MemoryUnclear { id } => {
+                let message = "pages that processes share are counted for each of them, since they cannot be seen; if the \
+                               server is another user's, give ostler CAP_SYS_PTRACE, or let it run as that user";
+                Self::new(Level::Warn, "memory-unclear", message).with("generation", id.0)
+            }
+            Notice::OutputDropped { lines } => {
+                let message = "lines of the child's stdout were dropped, as nobody read them for a while";
+                Self::new(Level::Warn, "output-dropped", message).with("count", *lines)
+            }
+            Notice::CountSilent { connections, cure } => {
+                let message = format!("connections come, and no request was ever counted; {}", cure.0);
+                Self::new(Level::Warn, "count-silent", message).with("connections", *connections)
             }
             Notice::SpawnFailed { id, error, retry_in } => {
                 let failed = Self::new(Level::Error, "spawn-failed", error.message.clone())
@@ -37,6 +63,8 @@ impl Record {
             Notice::RecycleStarted { id, reason, age } => {
                 let message = match reason {
                     RecycleReason::Requests { .. } => "the request budget is spent",
+                    RecycleReason::Age { .. } => "the age budget is spent",
+                    RecycleReason::Memory { .. } => "the memory budget is spent",
                     RecycleReason::Command => "somebody asked for it",
                     RecycleReason::Hung(_) => "it hangs: connections wait, and none is accepted",
                 };
@@ -44,6 +72,10 @@ impl Record {
                 let started = match reason {
                     RecycleReason::Requests { used, limit } => {
                         started.with("requests", *used).with("max_requests", *limit)
+                    }
+                    RecycleReason::Age { limit } => started.with("max_age_s", seconds(*limit)),
+                    RecycleReason::Memory { used, limit } => {
+                        started.with("memory", *used).with("max_memory", *limit)
                     }
                     RecycleReason::Command => started,
                     RecycleReason::Hung(standing) => started.with("standing_s", seconds(*standing)),

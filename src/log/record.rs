@@ -1,7 +1,7 @@
 //! One event of the log: a stable name, a sentence for people, fields for programs.
 
-use super::sink::LONGEST_LINE;
 use crate::config::Level;
+use crate::sink::LONGEST_LINE;
 use humantime::format_rfc3339_millis;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;

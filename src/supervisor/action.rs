@@ -66,6 +66,16 @@ pub enum Action {
     CheckDrain(Slot),
     /// Look which connections wait to be accepted. Answered by `QueueSeen`.
     CheckQueue(Slot),
+    /// Measure the memory of a generation: exactly, unless something cheaper shows that it is below the limit. Answered by
+    /// `MemoryMeasured`.
+    Measure {
+        /// Which.
+        id: GenerationId,
+        /// In bytes.
+        limit: u64,
+    },
+    /// Count the connections that have come. Answered by `ConnectionsCounted`, if that can be known here.
+    CountConnections,
     /// Nobody serves here any more: close what still waits, so that no client hangs. Answered by `Shed` if anything did.
     Shed(Slot),
     /// Answer a command.

@@ -137,11 +137,14 @@ impl Departure {
             | Event::Spawned { .. }
             | Event::SpawnFailed { .. }
             | Event::OrphanReaped { .. }
+            | Event::MemoryMeasured { .. }
+            | Event::ConnectionsCounted { .. }
             | Event::Looked { .. }
             | Event::DrainChecked { .. }
             | Event::QueueSeen { .. }
             | Event::Shed { .. }
             | Event::SteerFailed { .. }
+            | Event::OutputDropped { .. }
             | Event::Asked { .. } => {}
         }
         None

@@ -2,6 +2,7 @@
 
 use super::action::Command;
 use std::fmt;
+use std::time::Duration;
 
 /// The number of a generation: 1 for the first, one more for each that follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -257,8 +258,24 @@ pub enum Event {
     RequestsServed {
         /// Which generation.
         id: GenerationId,
-        /// How many since the last such event.
+        /// How many since the last such event; 0 if all of them are left out of the count.
         count: u64,
+    },
+    /// What the processes of a generation hold in memory.
+    MemoryMeasured {
+        /// Which generation.
+        id: GenerationId,
+        /// Where that is not below the limit: with shared pages counted once. Else it may be less.
+        bytes: u64,
+        /// Could the shared pages of all its processes be seen?
+        view: View,
+        /// What measuring took of a processor.
+        cost: Duration,
+    },
+    /// How many connections have ever come, to whoever.
+    ConnectionsCounted {
+        /// Since the network namespace is there.
+        total: u64,
     },
     /// What a look at a successor showed.
     Looked {
@@ -290,6 +307,11 @@ pub enum Event {
     SteerFailed {
         /// For people: where, and the kernel's words.
         message: String,
+    },
+    /// Lines of the child's stdout did not go on: nobody read ostler's.
+    OutputDropped {
+        /// How many.
+        lines: u64,
     },
     /// Somebody in the container wants something.
     Asked {

@@ -1,6 +1,6 @@
 //! One generation of the child: what it may use, what it has used.
 
-use super::budget::{Limits, RecycleReason, Usage};
+use super::budget::{Limits, RecycleReason};
 use super::event::{GenerationId, Outcome, Pid, Slot};
 use super::notice::{Cause, Notice};
 use super::turn::Turn;
@@ -11,8 +11,8 @@ pub(super) struct Generation {
     pub(super) id: GenerationId,
     pub(super) slot: Slot,
     pub(super) started: Instant,
-    limits: Limits,
-    usage: Usage,
+    pub(super) limits: Limits,
+    requests: u64,
     /// How many starts in a row had failed before this one.
     pub(super) failures: u32,
     pub(super) fate: Fate,
@@ -45,18 +45,19 @@ impl Generation {
             slot,
             started: turn.now,
             limits,
-            usage: Usage::default(),
+            requests: 0,
             failures,
             fate: Fate::Replaceable,
             reach: Reach::Open,
         };
-        turn.log(Notice::GenerationStarted { id, pid, max_requests: generation.limits.requests });
+        turn.log(Notice::GenerationStarted { id, pid, limits: generation.limits.clone() });
         generation
     }
 
-    /// The budget that is spent, whatever the age.
-    pub(super) fn spent(&self) -> Option<RecycleReason> {
-        self.limits.spent(&self.usage)
+    /// The request budget, if it is spent.
+    pub(super) fn requests_spent(&self) -> Option<RecycleReason> {
+        let (used, limit) = (self.requests, self.limits.requests?);
+        (used >= limit).then_some(RecycleReason::Requests { used, limit })
     }
 
     pub(super) fn age(&self, now: Instant) -> Duration {
@@ -65,13 +66,13 @@ impl Generation {
 
     /// How many requests were counted for it.
     pub(super) fn requests(&self) -> u64 {
-        self.usage.requests
+        self.requests
     }
 
-    /// Adds to the usage of this generation if `id` names it.
+    /// Adds to the requests of this generation if `id` names it.
     pub(super) fn count(&mut self, id: GenerationId, requests: u64) {
         if id == self.id {
-            self.usage.requests = self.usage.requests.saturating_add(requests);
+            self.requests = self.requests.saturating_add(requests);
         }
     }
 
@@ -79,7 +80,7 @@ impl Generation {
     pub(super) fn renew(&mut self, turn: &mut Turn<'_>) {
         self.started = turn.now;
         self.limits = turn.policy.budget.draw(turn.random);
-        self.usage = Usage::default();
+        self.requests = 0;
     }
 
     /// Tells, once, that signals do not reach it. It cannot be told to stop, so it is not replaced.
@@ -92,7 +93,7 @@ impl Generation {
     }
 
     pub(super) fn ended(&self, now: Instant, outcome: Outcome, cause: Cause) -> Notice {
-        let (id, requests, age) = (self.id, self.usage.requests, self.age(now));
+        let (id, requests, age) = (self.id, self.requests, self.age(now));
         Notice::GenerationEnded { id, outcome, cause, requests, age }
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Handover {
 pub(super) enum Successor {
     /// Its start was ordered; the answer is the next that is told.
     Ordered,
-    Starting(Starting),
+    Starting(Box<Starting>),
 }
 
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Handover {
                 look_at: turn.now + LOOK,
                 by: turn.now + turn.policy.ready_timeout,
             };
-            return State::HandingOver(self, Successor::Starting(starting));
+            return State::HandingOver(self, Successor::Starting(Box::new(starting)));
         }
         if let Event::SpawnFailed { id, error } = event {
             let retry_in = self.incumbent.failed(&self.reason, turn);
@@ -89,7 +89,7 @@ impl Handover {
         State::HandingOver(self, Successor::Ordered)
     }
 
-    fn prepare(mut self, mut starting: Starting, event: &Event, turn: &mut Turn<'_>) -> State {
+    fn prepare(mut self, mut starting: Box<Starting>, event: &Event, turn: &mut Turn<'_>) -> State {
         let (old, new) = (self.incumbent.generation.id, starting.generation.id);
         match event {
             Event::Looked { id, sight } if *id == new => {
@@ -139,11 +139,14 @@ impl Handover {
             | Event::GroupGone { .. }
             | Event::KillRefused { .. }
             | Event::OrphanReaped { .. }
+            | Event::MemoryMeasured { .. }
+            | Event::ConnectionsCounted { .. }
             | Event::Looked { .. }
             | Event::DrainChecked { .. }
             | Event::QueueSeen { .. }
             | Event::Shed { .. }
             | Event::SteerFailed { .. }
+            | Event::OutputDropped { .. }
             | Event::Tick => {}
         }
         State::HandingOver(self, Successor::Starting(starting))
@@ -161,9 +164,10 @@ impl Handover {
             RecycleReason::Hung(_) => {
                 Outgoing::Departing(Departure::told(self.incumbent.generation, Cause::Recycled, turn))
             }
-            RecycleReason::Requests { .. } | RecycleReason::Command => {
-                Outgoing::draining(self.incumbent, self.reason, turn)
-            }
+            RecycleReason::Requests { .. }
+            | RecycleReason::Age { .. }
+            | RecycleReason::Memory { .. }
+            | RecycleReason::Command => Outgoing::draining(self.incumbent, self.reason, turn),
         };
         Retirement::begin(incumbent, outgoing)
     }

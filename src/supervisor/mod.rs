@@ -17,22 +17,25 @@ mod ending;
 mod event;
 mod generation;
 mod handover;
+mod memory;
 mod notice;
 mod readiness;
 mod restart;
 mod retiring;
 mod serving;
+mod silence;
 mod turn;
 mod watch;
 
 pub use action::{Action, Answer, Command, Target};
-pub use budget::{Budget, Limits, RecycleReason, Usage};
+pub use budget::{Budget, Limits, RecycleReason};
 pub use event::{
     Client, Door, Event, ExitStatus, GenerationId, Outcome, Pid, Queue, Sight, Signal, Slot, SpawnCause,
     SpawnError, View, Worker,
 };
 pub use notice::{Cause, Notice};
 pub use readiness::Lack;
+pub use silence::Cure;
 
 use ending::Ending;
 use fastrand::Rng;
@@ -41,6 +44,7 @@ use handover::{Handover, Successor};
 use restart::{backoff, steer_again};
 use retiring::Retirement;
 use serving::Incumbent;
+use silence::Silence;
 use std::collections::VecDeque;
 use std::mem;
 use std::time::{Duration, Instant};
@@ -69,6 +73,8 @@ pub struct Policy {
     pub watchdog: Option<Duration>,
     /// What SIGUSR2 means.
     pub usr2: Usr2,
+    /// What to write instead if no request is counted although connections come; `None`: nobody listens for that.
+    pub cure: Option<Cure>,
 }
 
 /// Who gets forwarded signals.
@@ -120,6 +126,9 @@ pub struct Supervisor {
     last_id: GenerationId,
     /// See `Turn::left`.
     left: Vec<GenerationId>,
+    /// See `Turn::too_big`.
+    too_big: u32,
+    silence: Silence,
     steering: Steering,
     /// A start was ordered and is not answered yet; what else is told meanwhile comes after the answer.
     unanswered: Option<GenerationId>,
@@ -168,6 +177,8 @@ impl Supervisor {
     pub fn new(policy: Policy, seed: u64, now: Instant) -> Self {
         let start = Start { id: GenerationId(1), slot: Slot::A, failures: 0 };
         Self {
+            silence: Silence::new(policy.cure.as_ref(), now),
+            too_big: 0,
             policy,
             random: Rng::with_seed(seed),
             state: State::Waiting { start, until: now },
@@ -184,7 +195,10 @@ impl Supervisor {
     pub fn deadline(&self) -> Option<Instant> {
         let own = match &self.state {
             State::Waiting { until, .. } => Some(*until),
-            State::Serving(incumbent) => incumbent.deadline(&self.policy, &self.left),
+            State::Serving(incumbent) => {
+                let own = incumbent.deadline(&self.policy, &self.left);
+                own.into_iter().chain(self.silence.deadline()).min()
+            }
             State::HandingOver(_, successor) => successor.deadline(),
             State::Retiring(retirement) => Some(retirement.deadline()),
             State::Departing(ending) => ending.deadline(),
@@ -231,6 +245,8 @@ impl Supervisor {
             random: &mut self.random,
             last_id: &mut self.last_id,
             left: &mut self.left,
+            too_big: &mut self.too_big,
+            silence: &mut self.silence,
             orders: Vec::new(),
         };
         note(event, &mut turn);
@@ -270,6 +286,8 @@ impl Supervisor {
                 | Action::Look(_)
                 | Action::CheckDrain(_)
                 | Action::CheckQueue(_)
+                | Action::Measure { .. }
+                | Action::CountConnections
                 | Action::Shed(_)
                 | Action::Answer { .. }
                 | Action::Log(_)
@@ -302,8 +320,14 @@ fn note(event: &Event, turn: &mut Turn<'_>) {
     if let Event::GroupGone { id } = event {
         turn.left.retain(|left| left != id);
     }
+    if let Event::RequestsServed { .. } = event {
+        turn.silence.is_broken();
+    }
     if let Event::Shed { connections } = event {
         turn.log(Notice::ConnectionsShed { connections: *connections });
+    }
+    if let Event::OutputDropped { lines } = event {
+        turn.log(Notice::OutputDropped { lines: *lines });
     }
     if let Event::SteerFailed { message } = event {
         turn.log(Notice::SteerFailed { message: message.clone() });
@@ -329,11 +353,14 @@ fn while_waiting(start: Start, until: Instant, event: &Event, turn: &mut Turn<'_
         | Event::KillRefused { .. }
         | Event::OrphanReaped { .. }
         | Event::RequestsServed { .. }
+        | Event::MemoryMeasured { .. }
+        | Event::ConnectionsCounted { .. }
         | Event::Looked { .. }
         | Event::DrainChecked { .. }
         | Event::QueueSeen { .. }
         | Event::Shed { .. }
         | Event::SteerFailed { .. }
+        | Event::OutputDropped { .. }
         | Event::Tick => {}
     }
     State::Waiting { start, until }

@@ -1,9 +1,10 @@
 //! What the supervisor has to tell, as data: the log gives each its name, level and words.
 
 use super::action::Answer;
-use super::budget::RecycleReason;
+use super::budget::{Limits, RecycleReason};
 use super::event::{ExitStatus, GenerationId, Outcome, Pid, Signal, SpawnError, View};
 use super::readiness::Lack;
+use super::silence::Cure;
 use std::time::Duration;
 
 /// Why a generation ended.
@@ -28,8 +29,8 @@ pub enum Notice {
         id: GenerationId,
         /// Its leader.
         pid: Pid,
-        /// The request budget that was drawn for it, jitter included.
-        max_requests: Option<u64>,
+        /// What it may use, jitter included.
+        limits: Limits,
     },
     /// No process could be made, or it could not execute the program.
     SpawnFailed {
@@ -48,6 +49,32 @@ pub enum Notice {
         reason: RecycleReason,
         /// How long it has lived.
         age: Duration,
+    },
+    /// A generation had spent its memory budget from the beginning. Told of the first of several.
+    MemoryBudgetSmall {
+        /// Which generation.
+        id: GenerationId,
+        /// Bytes, measured.
+        used: u64,
+        /// The budget.
+        limit: u64,
+    },
+    /// A measurement counts shared pages once for each process, since they cannot be seen.
+    MemoryUnclear {
+        /// Which generation.
+        id: GenerationId,
+    },
+    /// Lines of the child's stdout were dropped.
+    OutputDropped {
+        /// How many.
+        lines: u64,
+    },
+    /// Connections come, and no request was ever counted.
+    CountSilent {
+        /// Connections since the first generation has served.
+        connections: u64,
+        /// What to write instead.
+        cure: Cure,
     },
     /// A successor is ready, and gets all new connections.
     HandedOver {

@@ -108,10 +108,13 @@ impl Retirement {
             | Event::KillRefused { .. }
             | Event::OrphanReaped { .. }
             | Event::RequestsServed { .. }
+            | Event::MemoryMeasured { .. }
+            | Event::ConnectionsCounted { .. }
             | Event::Looked { .. }
             | Event::DrainChecked { .. }
             | Event::QueueSeen { .. }
             | Event::Shed { .. }
+            | Event::OutputDropped { .. }
             | Event::Tick => {}
         }
         match self.outgoing {

@@ -5,15 +5,20 @@ use super::action::{Action, Answer, Command};
 use super::budget::RecycleReason;
 use super::departure::Departure;
 use super::ending::{Ending, Then};
-use super::event::{Client, Event, GenerationId, Pid, Signal, Slot};
+use super::event::{Client, Event, GenerationId, Pid, Signal, Slot, View};
 use super::generation::{Fate, Generation};
 use super::handover::Handover;
+use super::memory::{Gauge, Verdict};
 use super::notice::{Cause, Notice};
 use super::restart::retry;
+use super::silence::Silence;
 use super::turn::Turn;
 use super::watch::Watch;
 use super::{Policy, Recycle, State, Usr2};
 use std::time::{Duration, Instant};
+
+/// Whoever holds too much memory so soon after it serves has done so from the beginning.
+const FRESH: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Incumbent {
@@ -22,23 +27,34 @@ pub(super) struct Incumbent {
     failures: u32,
     not_before: Instant,
     watch: Watch,
+    memory: Gauge,
+    /// The memory budget recycles it not before then.
+    too_big_until: Instant,
 }
 
 impl Incumbent {
     /// The first generation, or one that was started with nobody beside it: it serves before it is known to.
     pub(super) fn first(generation: Generation, turn: &Turn<'_>) -> Self {
-        let watched_from = turn.now + turn.policy.ready_timeout;
-        Self::new(generation, watched_from, turn)
+        let serves_from = turn.now + turn.policy.ready_timeout;
+        Self::new(generation, turn.now, serves_from, turn)
     }
 
     /// A successor that is ready, or a generation that serves on.
     pub(super) fn again(generation: Generation, turn: &Turn<'_>) -> Self {
-        Self::new(generation, turn.now, turn)
+        Self::new(generation, turn.now, turn.now, turn)
     }
 
-    fn new(generation: Generation, watched_from: Instant, turn: &Turn<'_>) -> Self {
-        let watch = Watch::new(turn.policy, watched_from);
-        Self { generation, failures: 0, not_before: turn.now, watch }
+    /// One that replaces its processes by itself: for a while it holds the memory of both.
+    fn reloaded(generation: Generation, turn: &Turn<'_>) -> Self {
+        let measured_from = turn.now + turn.policy.grace_period;
+        Self::new(generation, measured_from, turn.now + turn.policy.ready_timeout, turn)
+    }
+
+    fn new(generation: Generation, measured_from: Instant, serves_from: Instant, turn: &Turn<'_>) -> Self {
+        let watch = Watch::new(turn.policy, serves_from);
+        let fresh = turn.policy.min_age.max(FRESH);
+        let memory = Gauge::new(generation.limits.memory, measured_from, serves_from, fresh);
+        Self { generation, failures: 0, not_before: turn.now, watch, memory, too_big_until: turn.now }
     }
 
     pub(super) fn slot(&self) -> Slot {
@@ -47,14 +63,44 @@ impl Incumbent {
 
     /// What hangs in the kernel may hold what a successor needs: while `left` is not empty nothing is recycled.
     pub(super) fn deadline(&self, policy: &Policy, left: &[GenerationId]) -> Option<Instant> {
-        let recycled_at = self.recycled_at(policy).filter(|_| left.is_empty());
-        recycled_at.into_iter().chain(self.watch.deadline()).min()
+        let due = self.due(policy).map(|(at, _)| at).filter(|_| left.is_empty());
+        due.into_iter().chain(self.watch.deadline()).chain(self.memory.deadline()).min()
     }
 
-    /// When the budget that is spent calls for a recycle.
-    fn recycled_at(&self, policy: &Policy) -> Option<Instant> {
-        let spent = self.generation.spent().filter(|_| self.generation.fate == Fate::Replaceable);
-        spent.map(|_| self.may_recycle_from(policy))
+    /// When the first budget calls for a recycle that does, and which.
+    fn due(&self, policy: &Policy) -> Option<(Instant, RecycleReason)> {
+        let Generation { started, limits, fate, .. } = &self.generation;
+        if *fate != Fate::Replaceable {
+            return None;
+        }
+        let from = self.may_recycle_from(policy);
+        let requests = self.generation.requests_spent().map(|reason| (from, reason));
+        let memory = self.memory.spent().zip(limits.memory);
+        let memory =
+            memory.map(|(used, limit)| (from.max(self.too_big_until), RecycleReason::Memory { used, limit }));
+        let age = limits.age.map(|limit| (from.max(*started + limit), RecycleReason::Age { limit }));
+        [requests, memory, age].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// Takes in how much memory it holds. One that has too much as soon as it has started is no leak that a recycle cures:
+    /// each next one of them waits longer.
+    fn measured(&mut self, bytes: u64, view: View, cost: Duration, turn: &mut Turn<'_>) {
+        let Generation { id, started, limits, .. } = &self.generation;
+        let Some(limit) = limits.memory else { return };
+        if self.memory.is_newly_unclear(view) {
+            turn.log(Notice::MemoryUnclear { id: *id });
+        }
+        match self.memory.measured(bytes, limit, cost, turn.now) {
+            Verdict::AsBefore => {}
+            Verdict::Fits | Verdict::Spent => *turn.too_big = 0,
+            Verdict::TooSmall => {
+                if *turn.too_big == 0 {
+                    turn.log(Notice::MemoryBudgetSmall { id: *id, used: bytes, limit });
+                }
+                *turn.too_big = turn.too_big.saturating_add(1);
+                self.too_big_until = *started + retry(turn.policy.min_age, *turn.too_big);
+            }
+        }
     }
 
     /// No budget and no watchdog recycles it before.
@@ -69,8 +115,11 @@ impl Incumbent {
         self.not_before = turn.now + pause;
         match reason {
             RecycleReason::Hung(_) => Some(pause),
-            RecycleReason::Requests { .. } | RecycleReason::Command => {
-                self.recycled_at(turn.policy).map(|at| at.saturating_duration_since(turn.now))
+            RecycleReason::Requests { .. }
+            | RecycleReason::Age { .. }
+            | RecycleReason::Memory { .. }
+            | RecycleReason::Command => {
+                self.due(turn.policy).map(|(at, _)| at.saturating_duration_since(turn.now))
             }
         }
     }
@@ -101,6 +150,9 @@ impl Incumbent {
         turn.log(Notice::LeaderFollowed { id, pid: heir, requests, age });
         generation.fate = Fate::Replaceable;
         generation.renew(turn);
+        let fresh = turn.policy.min_age.max(FRESH);
+        self.memory = Gauge::new(generation.limits.memory, turn.now, turn.now, fresh);
+        self.too_big_until = turn.now;
     }
 
     pub(super) fn step(mut self, event: &Event, turn: &mut Turn<'_>) -> State {
@@ -131,14 +183,21 @@ impl Incumbent {
                     return self.recycle(RecycleReason::Hung(standing), turn);
                 }
             }
+            Event::MemoryMeasured { id, bytes, view, cost } if *id == own => {
+                self.measured(*bytes, *view, *cost, turn);
+            }
+            Event::ConnectionsCounted { total } => Silence::counted(*total, turn),
             Event::Tick => {
-                if self.recycled_at(turn.policy).is_some_and(|at| turn.now >= at)
+                if let Some((at, reason)) = self.due(turn.policy)
+                    && turn.now >= at
                     && turn.left.is_empty()
-                    && let Some(reason) = self.generation.spent()
                 {
                     return self.recycle(reason, turn);
                 }
                 self.watch.tick(self.generation.slot, turn);
+                self.memory.tick(own, self.generation.limits.memory, turn);
+                let asks = turn.silence.tick(turn.now);
+                turn.orders.extend(asks);
             }
             Event::Spawned { .. }
             | Event::SpawnFailed { .. }
@@ -147,11 +206,13 @@ impl Incumbent {
             | Event::KillRefused { .. }
             | Event::OrphanReaped { .. }
             | Event::RequestsServed { .. }
+            | Event::MemoryMeasured { .. }
             | Event::Looked { .. }
             | Event::DrainChecked { .. }
             | Event::QueueSeen { .. }
             | Event::Shed { .. }
-            | Event::SteerFailed { .. } => {}
+            | Event::SteerFailed { .. }
+            | Event::OutputDropped { .. } => {}
         }
         State::Serving(self)
     }
@@ -180,7 +241,7 @@ impl Incumbent {
                 turn.send(id, signal);
                 turn.log(Notice::Reloaded { id, signal, requests });
                 self.generation.renew(turn);
-                State::Serving(Self::first(self.generation, turn))
+                State::Serving(Self::reloaded(self.generation, turn))
             }
         }
     }

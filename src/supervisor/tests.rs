@@ -4,6 +4,7 @@
 //! so that a row reads as a sentence and a failing one says what came instead.
 
 mod asked;
+mod budgets;
 mod crash;
 mod departing;
 mod failing;
@@ -45,6 +46,7 @@ fn ignores(given: fn() -> Story, events: &[Event]) {
 fn tells(given: fn() -> Story) {
     stays(given, &orphan(), "[orphan 77]");
     stays(given, &shed(), "[3 shed]");
+    stays(given, &lines_dropped(), "[9 lines dropped]");
 }
 
 #[test]
@@ -267,7 +269,7 @@ fn after_the_end_there_is_nothing() {
 #[test]
 fn every_generation_draws_a_limit_of_its_own() {
     let limit = |started: &str| started.trim_end_matches(']').split(' ').next_back().map(str::to_owned);
-    let budget = Budget { requests: Some(5), requests_jitter: 1_000_000 };
+    let budget = Budget { requests: Some(5), requests_jitter: 1_000_000, ..Budget::default() };
     for recycle in [Recycle::Restart, Recycle::Handover] {
         let mut story = Story::new(Policy { budget: budget.clone(), recycle, ..POLICY }).after(0, TICK);
         let first = story.step(0, spawned(1));

@@ -3,6 +3,7 @@
 use super::action::{Action, Answer, Target};
 use super::event::{Client, GenerationId, Signal, Slot};
 use super::notice::Notice;
+use super::silence::Silence;
 use super::{Policy, Recipient, Start, State};
 use fastrand::Rng;
 use std::time::Instant;
@@ -15,6 +16,9 @@ pub(super) struct Turn<'a> {
     pub(super) last_id: &'a mut GenerationId,
     /// Generations that even SIGKILL has not ended, and that ostler has gone on without.
     pub(super) left: &'a mut Vec<GenerationId>,
+    /// So many generations in a row had spent their memory budget from the beginning.
+    pub(super) too_big: &'a mut u32,
+    pub(super) silence: &'a mut Silence,
     pub(super) orders: Vec<Action>,
 }
 

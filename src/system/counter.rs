@@ -1,188 +1,147 @@
-//! Where a generation's requests are heard: its own UDP socket on loopback, or its own pipe, which is always drained.
+//! Where a generation's requests are heard: each has its own source, so that a count can never go to the wrong one.
 
-use crate::count::{Losses, Source, count_lines, requests};
-use nix::cmsg_space;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::socket::sockopt::{RcvBuf, RcvBufForce, RxqOvfl};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, MultiHeaders, recvmmsg, setsockopt};
-use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::{pipe2, read};
-use std::io::{self, IoSliceMut};
-use std::net::{Ipv4Addr, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+mod connections;
+mod datagrams;
+mod log_pipe;
 
-/// Room for some 20,000 datagrams (measured), so that ostler may be stopped for a while and lose none.
-const RECEIVE_BUFFER: usize = 8 << 20;
-/// As much as an ordinary user may ask for (pipe(7), /proc/sys/fs/pipe-max-size).
-const PIPE_BUFFER: i32 = 1 << 20;
-/// Datagrams of one system call, and their longest, which is what fits an Ethernet frame: gunicorn's have some 40 bytes.
-const BATCH: usize = 8;
-const DATAGRAM: usize = 1472;
+pub(super) use connections::total as connections;
+pub(super) use log_pipe::LogPipe;
+
+use super::passage::Passage;
+use crate::count::plan::Telling;
+use crate::count::{Rule, Share, Source, Tally};
+use connections::Opened;
+use datagrams::Datagrams;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
 /// Reads of one wake-up: whoever floods a source does not keep ostler from its signals.
 const READS: usize = 256;
+
+/// How the requests of every generation are counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counting {
+    /// Where.
+    pub source: Source,
+    /// Who is told of it.
+    pub telling: Telling,
+    /// Requests of paths that begin like this do not count.
+    pub skip: Vec<String>,
+    /// Where statsd datagrams go on to.
+    pub forward: Option<SocketAddr>,
+}
 
 /// A source of one generation.
 #[derive(Debug)]
 pub(super) enum Counter {
-    /// The datagrams of `--statsd-host`.
-    Statsd { socket: UdpSocket, losses: Losses },
-    /// The lines of `--access-logfile`. The child holds the write end; ostler's own is closed after the fork.
-    AccessLog { read_end: OwnedFd },
+    Statsd(Datagrams),
+    /// The lines of a log file that is a pipe of ours, or of the child's stdout.
+    Log(LogPipe),
+    Connections(Opened),
+}
+
+/// What was heard since the last time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// Requests.
+    pub(super) tally: Tally,
+    pub(super) speech: Speech,
+}
+
+/// How much a source has said, whatever was in it. Connections do not speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Speech {
+    #[default]
+    Silent,
+    Calm,
+    /// So much that its buffer may be full before long.
+    Lively,
+}
+
+impl Speech {
+    /// Of so much, where `lively` is a good part of what a buffer holds.
+    fn of(amount: usize, lively: usize) -> Self {
+        match amount {
+            0 => Self::Silent,
+            _ if amount < lively => Self::Calm,
+            _ => Self::Lively,
+        }
+    }
 }
 
 /// What a child has to be given for a counter to hear of it.
+#[derive(Debug, Default)]
 pub(super) struct Wiring {
     /// What goes in front of the user's `GUNICORN_CMD_ARGS`.
-    pub(super) arguments: String,
-    /// What the child inherits.
+    pub(super) arguments: Option<String>,
+    /// Where a statsd client sends to that is no gunicorn.
+    pub(super) statsd: Option<SocketAddr>,
+    /// What the child inherits under its own number.
     pub(super) inherited: Option<OwnedFd>,
+    /// What the child's stdout is.
+    pub(super) stdout: Option<OwnedFd>,
 }
 
 impl Counter {
     /// Opens a source for a new generation.
-    pub(super) fn open(source: Source) -> io::Result<(Self, Wiring)> {
+    pub(super) fn open(counting: &Counting) -> io::Result<(Self, Wiring)> {
+        let Counting { source, telling, skip, forward } = counting;
         match source {
             Source::Statsd => {
-                let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-                // These make the count better and are no reason to have none (a sandbox may refuse them).
-                let _ = setsockopt(&socket, RxqOvfl, &1);
-                // With CAP_NET_ADMIN beyond net.core.rmem_max, without it up to there.
-                let _ = setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER)
-                    .or_else(|_| setsockopt(&socket, RcvBuf, &RECEIVE_BUFFER));
-                let arguments = arguments(source, &socket.local_addr()?.to_string());
-                Ok((
-                    Self::Statsd { socket, losses: Losses::default() },
-                    Wiring { arguments, inherited: None },
-                ))
+                let share = match telling {
+                    Telling::Gunicorn => Share::Third,
+                    Telling::Anybody => Share::AsHeard,
+                };
+                let datagrams = Datagrams::open(share, *forward)?;
+                let address = datagrams.address()?;
+                let arguments = arguments(*source, skip, &address.to_string());
+                let statsd = Some(address).filter(|_| *telling == Telling::Anybody);
+                Ok((Self::Statsd(datagrams), Wiring { arguments, statsd, ..Wiring::default() }))
             }
             Source::AccessLog => {
-                let (read_end, write_end) = pipe2(OFlag::O_CLOEXEC)?;
-                // Only our end must not wait: the flag belongs to the open file description, and each end has its own.
-                fcntl(&read_end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-                // Smaller is fine too.
-                let _ = fcntl(&read_end, FcntlArg::F_SETPIPE_SZ(PIPE_BUFFER));
-                // gunicorn opens it by name, and may have become another user by then (gosu; --user and SIGUSR1).
-                let _ = fchmod(&write_end, Mode::from_bits_truncate(0o622));
-                let arguments = arguments(source, &write_end.as_raw_fd().to_string());
-                Ok((Self::AccessLog { read_end }, Wiring { arguments, inherited: Some(write_end) }))
+                let (log, write_end) = LogPipe::open(Rule::Every, skip.clone())?;
+                let arguments = arguments(*source, skip, &write_end.as_raw_fd().to_string());
+                let inherited = Some(write_end);
+                Ok((Self::Log(log), Wiring { arguments, inherited, ..Wiring::default() }))
             }
+            Source::Stdout => {
+                let (log, write_end) = LogPipe::open(Rule::RequestLines, skip.clone())?;
+                Ok((Self::Log(log), Wiring { stdout: Some(write_end), ..Wiring::default() }))
+            }
+            Source::Connections => Ok((Self::Connections(Opened::now()?), Wiring::default())),
         }
     }
 
-    /// Takes what has come and returns the requests in it. An error means that nothing will come any more.
-    pub(super) fn take(&mut self) -> nix::Result<u64> {
+    /// Takes what has come. An error means that nothing will come any more. What was read from a stdout goes on by
+    /// `passage`.
+    pub(super) fn take(&mut self, passage: Option<&mut Passage>) -> nix::Result<Taken> {
         match self {
-            Self::Statsd { socket, losses } => Ok(take_datagrams(socket, losses)),
-            Self::AccessLog { read_end } => take_lines(read_end),
+            Self::Statsd(datagrams) => Ok(datagrams.take()),
+            Self::Log(log) => log.take(passage),
+            Self::Connections(opened) => Ok(opened.take()),
+        }
+    }
+
+    /// What becomes readable when there is something to take; `None`: it has to be asked.
+    pub(super) fn readable(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Statsd(datagrams) => Some(datagrams.as_fd()),
+            Self::Log(log) => Some(log.as_fd()),
+            Self::Connections(_) => None,
         }
     }
 }
 
-/// How gunicorn is told of a source, given the address or the descriptor number. Access-log lines of one
-/// character where the format is honoured: nobody reads them.
-pub(super) fn arguments(source: Source, place: &str) -> String {
+/// How gunicorn is told of a source, given the address or the descriptor number. Where the format is honoured, lines have
+/// one character, for nobody reads them, or hold the request line, if paths matter.
+pub(super) fn arguments(source: Source, skip: &[String], place: &str) -> Option<String> {
     match source {
-        Source::Statsd => format!("--statsd-host {place}"),
-        Source::AccessLog => format!("--access-logfile /proc/self/fd/{place} --access-logformat ."),
-    }
-}
-
-impl AsFd for Counter {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Statsd { socket, .. } => socket.as_fd(),
-            Self::AccessLog { read_end } => read_end.as_fd(),
+        Source::Statsd => Some(format!("--statsd-host {place}")),
+        Source::AccessLog => {
+            let format = if skip.is_empty() { "." } else { "'\"%(r)s\"'" };
+            Some(format!("--access-logfile /proc/self/fd/{place} --access-logformat {format}"))
         }
-    }
-}
-
-fn take_datagrams(socket: &UdpSocket, losses: &mut Losses) -> u64 {
-    let mut total = 0_u64;
-    let mut headers = MultiHeaders::<()>::preallocate(BATCH, Some(cmsg_space!(u32)));
-    let mut bytes = [[0; DATAGRAM]; BATCH];
-    for _ in 0..READS {
-        let mut slices = bytes.each_mut().map(|datagram| [IoSliceMut::new(datagram)]);
-        let received = recvmmsg(socket.as_raw_fd(), &mut headers, &mut slices, MsgFlags::MSG_DONTWAIT, None);
-        let mut count = 0;
-        for message in received.into_iter().flatten() {
-            count += 1;
-            let metrics = message.iovs().map(requests).fold(0, u64::saturating_add);
-            total = total.saturating_add(metrics);
-            for control in message.cmsgs().into_iter().flatten() {
-                if let ControlMessageOwned::RxqOvfl(dropped) = control {
-                    total = total.saturating_add(losses.requests(dropped));
-                }
-            }
-        }
-        if count < BATCH {
-            break;
-        }
-    }
-    total
-}
-
-fn take_lines(read_end: &OwnedFd) -> nix::Result<u64> {
-    let mut total = 0_u64;
-    let mut bytes = [0; 8 << 10];
-    for _ in 0..READS {
-        match read(read_end, &mut bytes) {
-            // Every writer is gone.
-            Ok(0) if total == 0 => return Err(nix::errno::Errno::EPIPE),
-            Ok(length) => {
-                total = total.saturating_add(count_lines(bytes.get(..length).unwrap_or_default()));
-                if length < bytes.len() {
-                    break;
-                }
-            }
-            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => break,
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(total)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::fd::AsRawFd;
-
-    #[test]
-    fn datagrams_arrive_and_what_is_lost_is_had_back() {
-        let (mut counter, wiring) = Counter::open(Source::Statsd).unwrap();
-        let address = wiring.arguments.strip_prefix("--statsd-host ").unwrap().to_owned();
-        let Counter::Statsd { socket, .. } = &counter else { panic!("not statsd") };
-        setsockopt(socket, RcvBuf, &4096).unwrap();
-        let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        // As gunicorn does, three a request, far more than the buffer holds; then one more that carries the counter.
-        for _ in 0..1000 {
-            for metric in [
-                "gunicorn.request.duration:1|ms",
-                "gunicorn.requests:1|c|@1.0",
-                "gunicorn.request.status.200:1|c",
-            ] {
-                sender.send_to(metric.as_bytes(), &address).unwrap();
-            }
-        }
-        let first = counter.take().unwrap();
-        sender.send_to(b"gunicorn.workers:2|g", &address).unwrap();
-        let total = first + counter.take().unwrap();
-        assert!(first < 500, "nothing was lost: {first}");
-        assert!((999..=1001).contains(&total), "{total}");
-    }
-
-    #[test]
-    fn a_pipe_is_read_until_its_writers_are_gone() {
-        let (mut counter, wiring) = Counter::open(Source::AccessLog).unwrap();
-        let writer = wiring.inherited.unwrap();
-        assert!(wiring.arguments.contains(&format!("/proc/self/fd/{}", writer.as_raw_fd())));
-        let mode = nix::sys::stat::fstat(&writer).unwrap().st_mode;
-        assert_eq!(mode & 0o777, 0o622, "a worker that has become another user opens it too");
-        assert_eq!(counter.take(), Ok(0));
-        nix::unistd::write(&writer, b"one\ntwo\nthr").unwrap();
-        assert_eq!(counter.take(), Ok(2));
-        nix::unistd::write(&writer, b"ee\n").unwrap();
-        assert_eq!(counter.take(), Ok(1));
-        drop(writer);
-        assert!(counter.take().is_err());
+        Source::Stdout | Source::Connections => None,
     }
 }

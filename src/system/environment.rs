@@ -3,13 +3,19 @@
 use super::notify::NOTIFY_SOCKET;
 use super::{Between, GUNICORN_CMD_ARGS};
 use std::ffi::{CString, OsStr, OsString};
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStringExt;
+
+/// What statsd clients read, Python's `statsd` and others.
+const STATSD: [&str; 2] = ["STATSD_HOST", "STATSD_PORT"];
 
 /// What is added for one generation.
 #[derive(Debug)]
 pub(super) struct Additions<'a> {
     /// In front of the user's `GUNICORN_CMD_ARGS`: of a duplicate gunicorn takes the last, so what the user says wins.
     pub(super) arguments: Option<&'a str>,
+    /// Where statsd clients send to that are no gunicorn, unless they are told otherwise.
+    pub(super) statsd: Option<SocketAddr>,
     /// How many sockets are handed over, and their names.
     pub(super) sockets: Option<(usize, &'a str)>,
     /// Behind a shell, which `LISTEN_PID` would name: the sockets as gunicorn's own too.
@@ -32,7 +38,7 @@ pub(super) fn own_pid_variables(additions: &Additions<'_>) -> &'static [&'static
 
 /// `NAME=value` for exec; all but those of `own_pid_variables`.
 pub(super) fn environment(given: &[(OsString, OsString)], additions: &Additions<'_>) -> Vec<CString> {
-    let Additions { arguments, sockets, between, notify } = additions;
+    let Additions { arguments, statsd, sockets, between, notify } = additions;
     let replaced = |name: &OsString| match name.to_str() {
         Some(GUNICORN_CMD_ARGS) => arguments.is_some(),
         Some("LISTEN_FDS" | "LISTEN_PID" | "LISTEN_FDNAMES") => sockets.is_some(),
@@ -49,6 +55,11 @@ pub(super) fn environment(given: &[(OsString, OsString)], additions: &Additions<
             value.push(users);
         }
         pairs.push((GUNICORN_CMD_ARGS.into(), value));
+    }
+    if let Some(address) = statsd.filter(|_| STATSD.iter().all(|name| get(given, name).is_none())) {
+        let [host, port] = STATSD;
+        pairs.push((host.into(), address.ip().to_string().into()));
+        pairs.push((port.into(), address.port().to_string().into()));
     }
     if let Some((count, names)) = sockets {
         pairs.push(("LISTEN_FDS".into(), count.to_string().into()));

@@ -11,6 +11,7 @@ use super::{Reaping, System, Word, reap};
 use crate::supervisor::{Event, GenerationId, Outcome, Pid, Signal, Slot, SpawnCause, SpawnError, Target};
 use nix::errno::Errno;
 use nix::unistd::getpid;
+use std::mem;
 
 /// Reaped at most in one wake-up.
 const REAPS: usize = 1000;
@@ -36,9 +37,10 @@ impl System {
             let opened = door.prepare(slot);
             opened.map_err(|error| short(&format!("cannot open a socket for it at {door}"), &error))?;
         }
-        let opened = self.source.map(Counter::open).transpose();
+        let opened = self.counting.as_ref().map(Counter::open).transpose();
         let opened = opened.map_err(|error| short("cannot open a source of counts", &error))?;
         let (counter, wiring) = opened.unzip();
+        let wiring = wiring.unwrap_or_default();
         let notify = match self.notify {
             Word::Wanted => Some(Notify::open(get(&self.environment, NOTIFY_SOCKET))),
             Word::Unwanted => None,
@@ -47,16 +49,18 @@ impl System {
         let (notify, notify_name) = notify.unzip();
         let held = &self.recipe.held;
         let additions = Additions {
-            arguments: wiring.as_ref().map(|wiring| wiring.arguments.as_str()),
+            arguments: wiring.arguments.as_deref(),
+            statsd: wiring.statsd,
             sockets: (!held.doors.is_empty()).then_some((held.doors.len(), held.names.as_str())),
             between: self.between,
             notify: notify_name.as_deref(),
         };
         let own_pid = own_pid_variables(&additions);
         let environment = environment(&self.environment, &additions);
-        let inherited = wiring.as_ref().and_then(|wiring| wiring.inherited.as_ref());
+        let (inherited, stdout) = (wiring.inherited.as_ref(), wiring.stdout.as_ref());
         let ground = if self.processes.is_empty() { Ground::Fore } else { Ground::Back };
-        let (pid, report) = self.recipe.spawn(slot, &Extras { environment, own_pid, inherited, ground })?;
+        let extras = Extras { environment, own_pid, inherited, stdout, ground };
+        let (pid, report) = self.recipe.spawn(slot, &extras)?;
         Ok(Process {
             id,
             slot,
@@ -122,7 +126,7 @@ impl System {
                 // Its pid comes first until it is reaped, so the others have to wait for that.
                 self.reaping = Reaping::Done;
                 process.leader = Leader::Zombie;
-                process.count_the_last(events);
+                process.count_the_last(events, &mut self.passage, self.steered);
                 let outcome = match self.recipe.failure(&process.report) {
                     Some(error) => Outcome::NeverRan(error),
                     None => Outcome::Ended(status),
@@ -154,7 +158,15 @@ impl System {
     }
 
     pub(super) fn forget(&mut self, id: GenerationId) -> Event {
-        self.processes.retain(|process| process.id != id);
+        let (gone, left): (Vec<_>, _) =
+            mem::take(&mut self.processes).into_iter().partition(|process| process.id == id);
+        self.processes = left;
+        let gone = gone.into_iter().map(|mut process| {
+            // What its last members wrote goes on; nobody counts it any more.
+            process.count_the_last(&mut Vec::new(), &mut self.passage, self.steered);
+            process
+        });
+        self.stdouts.extend(gone.filter_map(Process::into_stdout));
         Event::GroupGone { id }
     }
 }

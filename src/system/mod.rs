@@ -1,12 +1,16 @@
 //! THE EDGE: waits for events, obeys orders, decides nothing. One poll, one thread.
 
+mod cgroup;
 mod control;
 mod counter;
 mod door;
 mod environment;
+mod hosts;
 mod listen;
 mod lives;
+mod memory;
 mod notify;
+mod passage;
 mod probe;
 mod process;
 mod program;
@@ -19,19 +23,26 @@ mod users;
 mod waiting;
 mod workers;
 
+pub use cgroup::memory_limit;
 pub use control::{Control, ask_for_recycle};
+pub use counter::Counting;
+pub use hosts::look_up;
 pub use listen::{Held, Inherited, Sockets, open as listen};
+pub use memory::try_memory;
 pub use program::{Between, Program, Word};
 pub use rlimits::{CorePattern, resolve as resolve_limits};
 pub use signals::Signals;
 pub use spawn::SetLimit;
 
 use crate::count::Source;
+use crate::sink::Sink;
 use crate::supervisor::{Action, Event, GenerationId, Queue, Signal, Slot};
-use counter::Counter;
+use counter::{Counter, LogPipe, Speech};
 use door::Door;
+use memory::Measured;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use passage::Passage;
 use process::{Leader, Process};
 use spawn::Recipe;
 use std::ffi::OsString;
@@ -46,17 +57,15 @@ pub const GUNICORN_CMD_ARGS: &str = "GUNICORN_CMD_ARGS";
 ///
 /// # Errors
 /// Why not.
-pub fn try_source(source: Source) -> io::Result<()> {
-    Counter::open(source).map(drop)
+pub fn try_source(counting: &Counting) -> io::Result<()> {
+    Counter::open(counting).map(drop)
 }
 
 /// What counting adds to `GUNICORN_CMD_ARGS`, with a letter where the number stands that is known at the start only.
 #[must_use]
-pub fn example_arguments(source: Source) -> String {
-    match source {
-        Source::Statsd => counter::arguments(source, "127.0.0.1:PORT"),
-        Source::AccessLog => counter::arguments(source, "FD"),
-    }
+pub fn example_arguments(source: Source, skip: &[String]) -> Option<String> {
+    let place = if source == Source::Statsd { "127.0.0.1:PORT" } else { "FD" };
+    counter::arguments(source, skip, place)
 }
 
 /// The edge.
@@ -65,7 +74,11 @@ pub struct System {
     signals: Signals,
     recipe: Recipe,
     environment: Vec<(OsString, OsString)>,
-    source: Option<Source>,
+    counting: Option<Counting>,
+    /// Where the child's stdout goes on, if it passes through here.
+    passage: Option<Passage>,
+    /// Of generations that are gone, as long as somebody has them open: a job that has left its group, say.
+    stdouts: Vec<LogPipe>,
     health_path: Option<String>,
     between: Between,
     notify: Word,
@@ -100,12 +113,19 @@ enum Reaping {
 enum Listening {
     /// The first word wakes.
     Eager,
-    /// They have just spoken, and will again: a busy server costs a wake-up every `COLLECT`, not one a datagram.
-    Collecting,
+    /// They have just spoken, and will again: a busy server costs a wake-up after this time, not one a datagram.
+    Collecting(Duration),
+    /// They do not speak by themselves.
+    Asking,
 }
 
-/// So long that it is cheap, so short that an ordinary receive buffer (256 datagrams) lasts for 17,000 requests a second.
-const COLLECT: Duration = Duration::from_millis(5);
+/// So long that it is cheap, so short that an ordinary receive buffer (256 datagrams) lasts for 3,400 requests a second.
+const CALM: Duration = Duration::from_millis(25);
+/// For 17,000.
+const LIVELY: Duration = Duration::from_millis(5);
+
+/// Connections are counted this often where nothing else is.
+const ASK: Duration = Duration::from_secs(1);
 
 /// A group's last member may be reaped by a parent of its own, of which nobody tells ostler: so a group whose leader is
 /// dead is asked after.
@@ -115,21 +135,29 @@ impl System {
     /// An edge that will start `program`, and that listens to commands if there is a `control` socket.
     #[must_use]
     pub fn new(signals: Signals, program: Program, control: Option<Control>) -> Self {
-        let Program { argv, environment, limits, held, source, health_path, between, notify } = program;
+        let Program { argv, environment, limits, held, counting, health_path, between, notify } = program;
         let given = signals.given;
         let recipe = Recipe { argv, limits, held, given };
+        let through = counting.as_ref().filter(|counting| counting.source == Source::Stdout);
+        let passage = through.map(|_| Passage::new(Sink::stdout()));
+        let listening = match counting.as_ref().map(|counting| counting.source) {
+            Some(Source::Connections) => Listening::Asking,
+            Some(Source::Statsd | Source::AccessLog | Source::Stdout) | None => Listening::Eager,
+        };
         Self {
             signals,
             recipe,
             environment,
-            source,
+            counting,
+            passage,
+            stdouts: Vec::new(),
             health_path,
             between,
             notify,
             control,
             processes: Vec::new(),
             reaping: Reaping::Done,
-            listening: Listening::Eager,
+            listening,
             steered: Slot::A,
             shedding: Shedding::Eager,
         }
@@ -149,12 +177,22 @@ impl System {
             events
                 .extend(control.take().into_iter().map(|(client, command)| Event::Asked { client, command }));
         }
-        let told = events.len();
+        let mut speech = Speech::Silent;
         for process in &mut self.processes {
             process.hear();
-            process.count(&mut events);
+            speech = speech.max(process.count(&mut events, &mut self.passage, self.steered));
         }
-        self.listening = if events.len() > told { Listening::Collecting } else { Listening::Eager };
+        if let Some(passage) = &mut self.passage {
+            self.stdouts.retain_mut(|stdout| stdout.take(Some(passage)).is_ok());
+            passage.flush();
+            events.extend(passage.dropped().map(|lines| Event::OutputDropped { lines }));
+        }
+        self.listening = match (self.listening, speech) {
+            (Listening::Asking, _) => Listening::Asking,
+            (_, Speech::Silent) => Listening::Eager,
+            (_, Speech::Calm) => Listening::Collecting(CALM),
+            (_, Speech::Lively) => Listening::Collecting(LIVELY),
+        };
         if self.reaping == Reaping::Due {
             self.reap(&mut events);
         }
@@ -184,6 +222,10 @@ impl System {
             Action::CheckQueue(slot) => {
                 let waiting = waiting::waiting(self.doors(), *slot);
                 Some(Event::QueueSeen { slot: *slot, waiting })
+            }
+            Action::Measure { id, limit } => self.measure(*id, *limit),
+            Action::CountConnections => {
+                counter::connections().ok().map(|total| Event::ConnectionsCounted { total })
             }
             Action::Shed(slot) => self.shed(*slot),
             Action::Answer { client, answer } => {
@@ -242,9 +284,14 @@ impl System {
         match self.listening {
             Listening::Eager => {
                 let counters = self.processes.iter().filter_map(|process| process.counter.as_ref());
-                fds.extend(counters.map(|counter| readable(counter.as_fd())));
+                fds.extend(counters.filter_map(Counter::readable).map(readable));
             }
-            Listening::Collecting => timeout = Some(sooner(timeout, COLLECT)),
+            Listening::Collecting(pause) => timeout = Some(sooner(timeout, pause)),
+            Listening::Asking => timeout = Some(sooner(timeout, ASK)),
+        }
+        fds.extend(self.stdouts.iter().map(|stdout| readable(stdout.as_fd())));
+        if let Some(stuck) = self.passage.as_ref().and_then(Passage::writable) {
+            fds.push(PollFd::new(stuck, PollFlags::POLLOUT));
         }
         if let Some(slot) = self.vacant() {
             match self.shedding {
@@ -277,6 +324,14 @@ impl System {
         Some(Event::Looked { id, sight })
     }
 
+    fn measure(&self, id: GenerationId, limit: u64) -> Option<Event> {
+        let process = self.processes.iter().find(|process| process.id == id)?;
+        let begin = memory::processor_time();
+        let Measured { bytes, view } = memory::measure(process.pid, process.group, limit).ok()?;
+        let cost = memory::processor_time().saturating_sub(begin);
+        Some(Event::MemoryMeasured { id, bytes, view, cost })
+    }
+
     fn steer(&mut self, slot: Slot) -> Option<Event> {
         for process in &mut self.processes {
             process.probe = None;
@@ -289,6 +344,17 @@ impl System {
         let failed: Vec<_> =
             doors.filter_map(|door| door.steer(slot).err().map(|error| format!("{door}: {error}"))).collect();
         (!failed.is_empty()).then(|| Event::SteerFailed { message: failed.join("; ") })
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        if let Some(passage) = &mut self.passage {
+            for stdout in &mut self.stdouts {
+                let _ = stdout.take(Some(passage));
+                stdout.finish(passage);
+            }
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! A generation, as the kernel has it: its leader and its group, and what ostler hears and sees of it.
 
-use super::counter::Counter;
+use super::counter::{Counter, LogPipe, Speech, Taken};
 use super::door::Door;
 use super::notify::Notify;
+use super::passage::Passage;
 use super::probe::Probe;
 use super::signals::{self, To};
 use super::spawn::Report;
 use super::workers::{Found, Gunicorn};
+use crate::count::Tally;
 use crate::supervisor::{Door as Seen, Event, GenerationId, Pid, Sight, Slot, View};
 use nix::errno::Errno;
 
@@ -40,22 +42,44 @@ const ROUNDS: usize = 64;
 
 impl Process {
     /// As `count`, until its source is empty: a full buffer of datagrams takes several rounds.
-    pub(super) fn count_the_last(&mut self, events: &mut Vec<Event>) {
+    pub(super) fn count_the_last(
+        &mut self,
+        events: &mut Vec<Event>,
+        passage: &mut Option<Passage>,
+        open: Slot,
+    ) {
         for _ in 0..ROUNDS {
-            let told = events.len();
-            self.count(events);
-            if events.len() == told {
+            if self.count(events, passage, open) == Speech::Silent {
                 return;
             }
         }
     }
 
-    /// Takes what its source holds; closes a source from which nothing will come any more.
-    pub(super) fn count(&mut self, events: &mut Vec<Event>) {
-        match self.counter.as_mut().map(Counter::take) {
-            Some(Ok(0)) | None => {}
-            Some(Ok(count)) => events.push(Event::RequestsServed { id: self.id, count }),
-            Some(Err(_)) => self.counter = None,
+    /// Takes what its source holds; closes a source from which nothing will come any more. `open` is where new connections
+    /// go: they are nobody else's.
+    pub(super) fn count(
+        &mut self,
+        events: &mut Vec<Event>,
+        passage: &mut Option<Passage>,
+        open: Slot,
+    ) -> Speech {
+        let Some(counter) = &mut self.counter else { return Speech::Silent };
+        let Ok(Taken { tally, speech }) = counter.take(passage.as_mut()) else {
+            self.counter = None;
+            return Speech::Silent;
+        };
+        let own = self.slot == open || !matches!(self.counter, Some(Counter::Connections(_)));
+        if own && tally != Tally::default() {
+            events.push(Event::RequestsServed { id: self.id, count: tally.counted });
+        }
+        speech
+    }
+
+    /// What is still to come of its stdout, which others than its group may have too.
+    pub(super) fn into_stdout(self) -> Option<LogPipe> {
+        match self.counter {
+            Some(Counter::Log(log)) => Some(log).filter(LogPipe::goes_on),
+            Some(Counter::Statsd(_) | Counter::Connections(_)) | None => None,
         }
     }
 

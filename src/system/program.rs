@@ -1,8 +1,8 @@
 //! What the child is started with, as boot has found it.
 
+use super::counter::Counting;
 use super::listen::Held;
 use super::spawn::SetLimit;
-use crate::count::Source;
 use std::ffi::{CString, OsString};
 
 /// What the child is started with, the same for every generation.
@@ -16,8 +16,8 @@ pub struct Program {
     pub limits: Vec<SetLimit>,
     /// Sockets that the child is handed.
     pub held: Held,
-    /// Where requests are counted.
-    pub source: Option<Source>,
+    /// How requests are counted.
+    pub counting: Option<Counting>,
     /// What a successor must answer with 2xx.
     pub health_path: Option<String>,
     /// What stands between ostler and the server.

@@ -7,7 +7,9 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow};
-use nix::unistd::{ForkResult, close, execvpe, fork, getpid, pipe2, read, setpgid, tcsetpgrp, write};
+use nix::unistd::{
+    ForkResult, close, dup2_stdout, execvpe, fork, getpid, pipe2, read, setpgid, tcsetpgrp, write,
+};
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::io::{self, IsTerminal};
@@ -33,6 +35,8 @@ pub(super) struct Extras<'a> {
     pub(super) own_pid: &'static [&'static str],
     /// A descriptor that stays open under its own number.
     pub(super) inherited: Option<&'a OwnedFd>,
+    /// What its stdout is, if it is not ostler's.
+    pub(super) stdout: Option<&'a OwnedFd>,
     /// Where it stands at the terminal, if there is one.
     pub(super) ground: Ground,
 }
@@ -136,6 +140,9 @@ impl Recipe {
             if handed != number {
                 return Err(Errno::EBADF);
             }
+        }
+        if let Some(stdout) = extras.stdout {
+            dup2_stdout(stdout)?;
         }
         if let Some(inherited) = extras.inherited {
             fcntl(inherited, FcntlArg::F_SETFD(FdFlag::empty()))?;

@@ -1,6 +1,7 @@
 //! The rules, told from events and orders alone: what must be ordered on an event, and what must never be.
 
 use crate::member::{Fate, Member, Need, Role, Stage};
+use crate::silence::Silence;
 use ostler::supervisor::{
     Action, Answer, Client, Event, ExitStatus, GenerationId, Notice, Policy, Recipient, Signal, Slot, Target,
 };
@@ -24,6 +25,10 @@ pub(crate) struct Judge {
     pub(crate) start: Option<Start>,
     pub(crate) end: Option<End>,
     pub(crate) steering: Steering,
+    /// How many in a row have spent their memory budget too soon.
+    pub(crate) too_big: u32,
+    /// `None`: nobody cares, a request was counted, or it was told.
+    pub(crate) silence: Option<Silence>,
     pub(crate) newest: GenerationId,
     pub(crate) exit: Option<u8>,
     pub(crate) turn: Turn,
@@ -69,8 +74,8 @@ pub(crate) struct Turn {
     pub(crate) news: Vec<News>,
     pub(crate) recycle: Recycling,
     pub(crate) need: Need,
-    /// Whose queue is to be looked at, unless it is recycled now.
-    pub(crate) watched: Option<Slot>,
+    /// What must be ordered now unless a recycle begins.
+    pub(crate) otherwise: Vec<Action>,
     /// Who waits for an answer.
     pub(crate) asked: Option<Client>,
 }
@@ -112,6 +117,8 @@ impl Judge {
     pub(crate) fn new(policy: Policy, now: Instant) -> Self {
         let first = GenerationId(1);
         Self {
+            silence: policy.cure.as_ref().map(|_| Silence::from(now)),
+            too_big: 0,
             policy,
             members: Vec::new(),
             left: Vec::new(),
@@ -165,9 +172,8 @@ impl Judge {
 
     /// Is there one generation that serves and need not be replaced?
     pub(crate) fn is_settled(&self) -> bool {
-        let stays = |member: &Member| {
-            member.fate != Fate::Replaceable || !self.left.is_empty() || !member.surely_spent()
-        };
+        let stays =
+            |member: &Member| member.fate != Fate::Replaceable || !self.left.is_empty() || !member.is_spent();
         self.end.is_none() && self.alone().is_some_and(stays)
     }
 
@@ -177,10 +183,13 @@ impl Judge {
             return None;
         }
         let start = self.start.as_ref().map(|start| start.due);
-        let recycle = self.alone().filter(|member| self.may_be_recycled(member) && member.surely_spent());
-        let recycle = recycle.map(|member| member.recyclable_from(&self.policy));
-        let watch =
-            self.alone().filter(|_| self.policy.watchdog.is_some()).map(|member| member.watch.look_at);
+        let alone = self.alone().into_iter().flat_map(|member| {
+            let recycle = member.calls(&self.policy).must.filter(|_| self.may_be_recycled(member));
+            let watch = self.policy.watchdog.map(|_| member.watch.look_at);
+            let measure = member.gauge.as_ref().map(|gauge| gauge.measure_at);
+            let ask = self.silence.as_ref().map(|silence| silence.ask_at);
+            [recycle, watch, measure, ask].into_iter().flatten()
+        });
         let members = self.members.iter().filter_map(|member| match &member.role {
             Role::Incumbent => None,
             Role::Successor(preparation) => Some(preparation.look_at.min(preparation.by)),
@@ -188,7 +197,7 @@ impl Judge {
             Role::Leaving(_) => self.pressed_at(member),
         });
         let steer = self.steering.again.filter(|_| self.incumbent().is_some());
-        start.into_iter().chain(recycle).chain(steer).chain(watch).chain(members).min()
+        start.into_iter().chain(alone).chain(steer).chain(members).min()
     }
 
     pub(crate) fn member(&mut self, id: GenerationId) -> Option<&mut Member> {
@@ -238,7 +247,7 @@ impl Judge {
     }
 
     fn is_complete(&self) -> Verdict {
-        let Turn { event, owed, news, recycle, watched, asked, .. } = &self.turn;
+        let Turn { event, owed, news, recycle, otherwise, asked, .. } = &self.turn;
         if self.has_exited() {
             return Ok(());
         }
@@ -246,7 +255,7 @@ impl Judge {
         prop_assert!(news.is_empty(), "not told: {news:?}, on {event:?}");
         prop_assert!(*recycle != Recycling::Must, "not recycled, on {event:?}");
         prop_assert_eq!(*asked, None, "not answered");
-        prop_assert!(watched.is_none() || *recycle == Recycling::Begun, "the queue is not looked at");
+        prop_assert!(otherwise.is_empty(), "not ordered: {otherwise:?}, on {event:?}");
         Ok(())
     }
 
@@ -286,7 +295,7 @@ impl Turn {
             news,
             recycle: Recycling::Not,
             need: Need::Renewal,
-            watched: None,
+            otherwise: Vec::new(),
             asked: None,
         }
     }

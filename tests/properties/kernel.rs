@@ -1,7 +1,8 @@
 //! A small model of the kernel and of the edge: it obeys orders in virtual time and answers as `system` does.
 
-use crate::life::{Body, Boot, Hearing, Life, Start, error};
+use crate::life::{Body, Boot, Hearing, Life, Memory, Start, error};
 use crate::nonsense::Nonsense;
+use crate::surroundings::{Surroundings, Visitors};
 use ostler::supervisor::{
     Action, Client, Command, Event, GenerationId, Outcome, Pid, Queue, Signal, Slot, SpawnCause, Target,
 };
@@ -41,17 +42,6 @@ impl Whose {
     }
 }
 
-/// What is not the generations' own.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Surroundings {
-    /// The generations share their sockets, so nobody can look through a door.
-    pub(crate) blind: bool,
-    /// Which of the orders to steer fail, one after another.
-    pub(crate) steering_fails: Vec<bool>,
-    /// How many connections are shed, one order after another.
-    pub(crate) shed: Vec<u64>,
-}
-
 #[derive(Debug)]
 pub(crate) struct Kernel {
     pub(crate) now: Instant,
@@ -61,6 +51,8 @@ pub(crate) struct Kernel {
     blind: bool,
     steering_fails: VecDeque<bool>,
     shed: VecDeque<u64>,
+    visitors: Visitors,
+    origin: Instant,
     groups: Vec<Group>,
     /// Where new connections go.
     open: Slot,
@@ -107,7 +99,7 @@ impl Kernel {
     ) -> Self {
         let mut externals: Vec<_> = externals.iter().map(|(at, what)| (now + *at, what.clone())).collect();
         externals.sort_by_key(|(at, _)| *at);
-        let Surroundings { blind, steering_fails, shed } = surroundings;
+        let Surroundings { blind, steering_fails, shed, visitors } = surroundings;
         Self {
             now,
             lives: lives.to_vec().into(),
@@ -115,6 +107,8 @@ impl Kernel {
             blind,
             steering_fails: steering_fails.into(),
             shed: shed.into(),
+            visitors,
+            origin: now,
             groups: Vec::new(),
             open: Slot::A,
             newest: GenerationId(0),
@@ -213,6 +207,18 @@ impl Kernel {
             Action::Shed(_) => {
                 let connections = self.shed.pop_front().unwrap_or_default();
                 (connections > 0).then_some(Event::Shed { connections })
+            }
+            Action::Measure { id, limit } => {
+                let now = self.now;
+                let group = self.group(*id)?;
+                let (age, memory) = (now - group.started, &group.life.memory);
+                let (bytes, view, cost) = (memory.bytes(age), memory.view(age, *limit), memory.cost);
+                Some(Event::MemoryMeasured { id: *id, bytes, view, cost })
+            }
+            Action::CountConnections => {
+                self.visitors.answers = self.visitors.answers.checked_sub(1)?;
+                let total = self.visitors.until(self.now - self.origin);
+                Some(Event::ConnectionsCounted { total })
             }
             Action::Answer { .. } | Action::Log(_) | Action::Exit(_) => None,
         }
@@ -358,6 +364,10 @@ impl Group {
     fn hit(&mut self, signal: Signal, now: Instant) {
         self.told |= matches!(signal, Signal::TERM | Signal::KILL);
         self.leader.hit(signal, now);
+        if signal == Signal::HUP {
+            // The processes that held it are replaced.
+            self.life.memory = Memory { cost: self.life.memory.cost, ..Memory::default() };
+        }
         if let (Signal::USR2, Some(after)) = (signal, self.life.heir) {
             self.leader.ends_by(Some(now + after));
             // Not another one on the next signal.

@@ -1,5 +1,6 @@
 //! What an event means, and what must be ordered on it.
 
+use crate::budgets::Calls;
 use crate::judge::{Failure, Judge, News, Recycling, Start, ends};
 use crate::leaving::backoff;
 use crate::member::{Fate, Member, Role, Stage};
@@ -7,7 +8,7 @@ use crate::sights::Sights;
 use ostler::supervisor::{
     Action, Cause, Client, Event, GenerationId, Notice, Outcome, Pid, Signal, Slot, SpawnError, Target, Usr2,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A successor, and the queue of what is drained, are looked at this often.
 pub(crate) const LOOK: Duration = Duration::from_millis(50);
@@ -30,6 +31,8 @@ impl Judge {
                 self.owe(Action::Log(Notice::OrphanReaped { pid, status }));
             }
             Event::RequestsServed { id, count } => {
+                // A source has spoken, even if it tells only of what is left out.
+                self.silence = None;
                 if let Some(member) = self.member(id).filter(|member| member.stage == Stage::Alive) {
                     member.used = member.used.saturating_add(count);
                 }
@@ -42,6 +45,9 @@ impl Judge {
                 self.owe(Action::Log(Notice::SteerFailed { message }));
                 self.steer_failed();
             }
+            Event::OutputDropped { lines } => self.owe(Action::Log(Notice::OutputDropped { lines })),
+            Event::MemoryMeasured { id, bytes, view, cost } => self.memory_measured(id, bytes, view, cost),
+            Event::ConnectionsCounted { total } => self.connections_counted(total),
             Event::Asked { client, .. } => self.command(Some(client)),
             Event::Tick => self.tick(),
         }
@@ -123,7 +129,7 @@ impl Judge {
     }
 
     fn spawned(&mut self, id: GenerationId) {
-        let (now, timeout) = (self.turn.now, self.policy.ready_timeout);
+        let (now, policy, timeout) = (self.turn.now, self.policy.clone(), self.policy.ready_timeout);
         let Some(member) = self.member(id).filter(|member| member.stage == Stage::Ordered) else { return };
         (member.stage, member.started) = (Stage::Alive, now);
         match &mut member.role {
@@ -132,7 +138,9 @@ impl Judge {
                 (preparation.look_at, preparation.by) = (now + LOOK, now + timeout);
             }
             // It serves before it is known to, so it is not watched at once.
-            Role::Incumbent | Role::Former(_) | Role::Leaving(_) => member.serves_from(now, now + timeout),
+            Role::Incumbent | Role::Former(_) | Role::Leaving(_) => {
+                member.serves_from(&policy, now, now + timeout);
+            }
         }
         self.turn.news.push(News::Started(id));
     }
@@ -195,13 +203,16 @@ impl Judge {
         let (Some(member), Some(pid)) = (self.member(id), heir) else { return };
         let (requests, age) = (member.used, now - member.started);
         member.renew(&policy, now);
+        member.measured_from(&policy, now, now);
+        member.too_big_until = now;
         member.fate = Fate::Replaceable;
         self.owe(Action::Follow { id, heir: pid });
         self.owe(Action::Log(Notice::LeaderFollowed { id, pid, requests, age }));
     }
 
     fn refused(&mut self, id: GenerationId) {
-        let (now, only, ending) = (self.turn.now, self.members.len() == 1, self.end.is_some());
+        let (now, policy) = (self.turn.now, self.policy.clone());
+        let (only, ending) = (self.members.len() == 1, self.end.is_some());
         let Some(member) = self.member(id) else { return };
         if matches!(member.role, Role::Successor(_)) {
             return;
@@ -216,7 +227,7 @@ impl Judge {
             } else if member.stage == Stage::Alive && member.killed.is_none() {
                 // It never heard that it was to stop, so it serves on, and is not asked again.
                 member.told = None;
-                member.serves_from(now, now);
+                member.serves_from(&policy, now, now);
             }
         }
         if !told_before {
@@ -263,20 +274,32 @@ impl Judge {
         }
         if let Some(member) = self.alone()
             && self.may_be_recycled(member)
-            && now >= member.recyclable_from(&self.policy)
         {
-            self.turn.recycle = match (member.surely_spent(), member.maybe_spent()) {
+            let Calls { may, must } = member.calls(&self.policy);
+            let is_due = |at: Option<Instant>| at.is_some_and(|at| now >= at);
+            self.turn.recycle = match (is_due(must), is_due(may)) {
                 (true, _) => Recycling::Must,
                 (false, true) => Recycling::Maybe,
                 (false, false) => Recycling::Not,
             };
         }
-        let watched =
-            self.alone().filter(|member| self.policy.watchdog.is_some() && now >= member.watch.look_at);
-        self.turn.watched = watched.map(|member| member.slot);
+        self.turn.otherwise = self.looks();
         for id in self.members.iter().map(|member| member.id).collect::<Vec<_>>() {
             self.time_passes(id);
         }
+    }
+
+    /// What whoever serves alone is to be asked and looked at for now.
+    fn looks(&self) -> Vec<Action> {
+        let Some(member) = self.alone() else { return Vec::new() };
+        let is_due = |at: &Instant| self.turn.now >= *at;
+        let watch = self.policy.watchdog.map(|_| member.watch.look_at).filter(is_due);
+        let gauge = member.gauge.as_ref().filter(|gauge| is_due(&gauge.measure_at));
+        let ask = self.silence.as_ref().map(|silence| silence.ask_at).filter(is_due);
+        let queue = watch.map(|_| Action::CheckQueue(member.slot));
+        let measure = gauge.map(|gauge| Action::Measure { id: member.id, limit: gauge.limit });
+        let count = ask.map(|_| Action::CountConnections);
+        [queue, measure, count].into_iter().flatten().collect()
     }
 
     fn time_passes(&mut self, id: GenerationId) {

@@ -18,6 +18,7 @@ pub(crate) struct Life {
     pub(crate) waits: Vec<Window>,
     /// When it accepts nothing, counted from its start.
     pub(crate) hangs: Option<Window>,
+    pub(crate) memory: Memory,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +66,20 @@ pub(crate) enum Hearing {
     Refuses,
 }
 
+/// What it holds in memory, and how that is measured.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory {
+    /// When it starts.
+    pub(crate) first: u64,
+    /// More, every second.
+    pub(crate) leaks: u64,
+    /// More than any budget allows, in between, counted from its start.
+    pub(crate) peaks: Vec<Window>,
+    pub(crate) cost: Duration,
+    /// It is another user's.
+    pub(crate) hidden: bool,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     pub(crate) from: Duration,
@@ -99,6 +114,7 @@ impl Life {
             hearing: Hearing::Hears,
             waits: Vec::new(),
             hangs: None,
+            memory: Memory::default(),
         }
     }
 
@@ -116,6 +132,18 @@ impl Life {
             None if looks % 16 < 3 => Vec::new(),
             None => (looks..looks + 8).collect(),
         }
+    }
+}
+
+impl Memory {
+    pub(crate) fn bytes(&self, age: Duration) -> u64 {
+        let peak = if self.peaks.iter().any(|window| window.holds(age)) { 1000 } else { 0 };
+        self.first + self.leaks * age.as_secs() + peak
+    }
+
+    /// Nobody looks closer at what is below the limit.
+    pub(crate) fn view(&self, age: Duration, limit: u64) -> View {
+        if self.hidden && self.bytes(age) >= limit { View::Hidden } else { View::Clear }
     }
 }
 

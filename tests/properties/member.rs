@@ -1,7 +1,9 @@
 //! One generation as the judge knows it: from what was told and ordered alone.
 
+use crate::budgets::Draw;
+use crate::memory::Gauge;
 use crate::sights::Sights;
-use ostler::supervisor::{Budget, Cause, GenerationId, Outcome, Policy, Slot};
+use ostler::supervisor::{Cause, GenerationId, Outcome, Policy, Slot};
 use std::time::{Duration, Instant};
 
 /// `OSTLER_WATCHDOG` is kept by so many looks.
@@ -15,7 +17,7 @@ pub(crate) struct Member {
     pub(crate) role: Role,
     pub(crate) fate: Fate,
     pub(crate) started: Instant,
-    pub(crate) limit: Option<Limit>,
+    pub(crate) draw: Draw,
     pub(crate) used: u64,
     /// Signals do not reach it, and that was told.
     pub(crate) refuses: bool,
@@ -25,6 +27,10 @@ pub(crate) struct Member {
     pub(crate) failures: u32,
     pub(crate) not_before: Instant,
     pub(crate) watch: Watch,
+    /// `None`: it is not measured.
+    pub(crate) gauge: Option<Gauge>,
+    /// It is not recycled for its memory before.
+    pub(crate) too_big_until: Instant,
     /// When it was told to stop, or its leader had ended.
     pub(crate) told: Option<Instant>,
     /// When it was told so last.
@@ -94,20 +100,6 @@ pub(crate) struct Drain {
     pub(crate) until: Instant,
 }
 
-/// The requests it may answer: so many at least, so many at most, since not every draw is told.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limit {
-    pub(crate) least: u64,
-    pub(crate) most: u64,
-}
-
-impl Limit {
-    pub(crate) fn drawn_from(budget: &Budget) -> Option<Self> {
-        let least = budget.requests?;
-        Some(Self { least, most: least.saturating_add(budget.requests_jitter) })
-    }
-}
-
 /// What was seen of its accept queue.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -150,13 +142,15 @@ impl Member {
             role,
             fate: Fate::Replaceable,
             started: now,
-            limit: None,
+            draw: Draw::default(),
             used: 0,
             refuses: false,
             tries,
             failures: 0,
             not_before: now,
             watch: Watch::from(now),
+            gauge: None,
+            too_big_until: now,
             told: None,
             reminded: now,
             killed: None,
@@ -165,14 +159,21 @@ impl Member {
     }
 
     /// It serves from here on as if nothing had been before.
-    pub(crate) fn serves_from(&mut self, now: Instant, watched_from: Instant) {
+    pub(crate) fn serves_from(&mut self, policy: &Policy, now: Instant, known_from: Instant) {
         (self.role, self.failures, self.not_before) = (Role::Incumbent, 0, now);
-        self.watch = Watch::from(watched_from);
+        (self.watch, self.too_big_until) = (Watch::from(known_from), now);
+        self.measured_from(policy, now, known_from);
+    }
+
+    /// What was measured of it before is of no account.
+    pub(crate) fn measured_from(&mut self, policy: &Policy, measured_from: Instant, known_from: Instant) {
+        let limit = policy.budget.memory;
+        self.gauge = limit.map(|limit| Gauge::from(limit, policy.min_age, measured_from, known_from));
     }
 
     /// It has replaced its processes by itself.
     pub(crate) fn renew(&mut self, policy: &Policy, now: Instant) {
-        (self.started, self.used, self.limit) = (now, 0, Limit::drawn_from(&policy.budget));
+        (self.started, self.used, self.draw) = (now, 0, Draw::from(&policy.budget));
     }
 
     /// The one beside it cannot be told to stop: it stays.
@@ -182,27 +183,24 @@ impl Member {
         }
     }
 
-    /// A successor of it has failed: the pauses begin with the minimum age, and double up to ten minutes.
+    /// A successor of it has failed.
     pub(crate) fn has_failed_successor(&mut self, policy: &Policy, now: Instant) {
         self.failures += 1;
-        let first = policy.min_age.max(Duration::from_secs(1));
-        let pause = first * 2_u32.saturating_pow(self.failures - 1);
-        self.not_before = now + pause.min(first.max(Duration::from_mins(10)));
+        self.not_before = now + pause(policy.min_age, self.failures);
     }
 
     pub(crate) fn recyclable_from(&self, policy: &Policy) -> Instant {
         self.not_before.max(self.started + policy.min_age)
     }
 
-    pub(crate) fn surely_spent(&self) -> bool {
-        self.limit.is_some_and(|limit| self.used >= limit.most)
-    }
-
-    pub(crate) fn maybe_spent(&self) -> bool {
-        self.limit.is_some_and(|limit| self.used >= limit.least)
-    }
-
     pub(crate) fn is_incumbent(&self) -> bool {
         matches!(self.role, Role::Incumbent)
     }
+}
+
+/// How long a recycle waits that so many in a row have not cured: the minimum age, doubled up to ten minutes.
+pub(crate) fn pause(min_age: Duration, in_a_row: u32) -> Duration {
+    let first = min_age.max(Duration::from_secs(1));
+    let doubled = first.saturating_mul(2_u32.saturating_pow(in_a_row - 1));
+    doubled.min(first.max(Duration::from_mins(10)))
 }

@@ -2,7 +2,7 @@
 
 use crate::kernel::Whose;
 use crate::life::error;
-use crate::scenario::{any_signal, cause, count, status, tenths, whose};
+use crate::scenario::{any_signal, cause, cost, count, status, tens, tenths, whose};
 use ostler::supervisor::{
     Client, Command, Door, Event, ExitStatus, GenerationId, Outcome, Pid, Queue, Sight, Signal, Slot,
     SpawnCause, View, Worker,
@@ -27,8 +27,11 @@ pub(crate) enum Nonsense {
     Looked(Whose, Sight),
     DrainChecked(Slot, Queue),
     QueueSeen(Slot, Vec<u64>),
+    Measured(Whose, u64, View, Duration),
+    ConnectionsCounted(u64),
     Shed(u64),
     SteerFailed,
+    OutputDropped(u64),
     Asked(u32),
     Tick,
     /// A Tick at the very time at which one is wanted.
@@ -54,6 +57,11 @@ impl Nonsense {
             Self::Looked(whose, sight) => Event::Looked { id: whose.among(newest), sight },
             Self::DrainChecked(slot, queue) => Event::DrainChecked { slot, queue },
             Self::QueueSeen(slot, waiting) => Event::QueueSeen { slot, waiting },
+            Self::Measured(whose, bytes, view, cost) => {
+                Event::MemoryMeasured { id: whose.among(newest), bytes, view, cost }
+            }
+            Self::ConnectionsCounted(total) => Event::ConnectionsCounted { total },
+            Self::OutputDropped(lines) => Event::OutputDropped { lines },
             Self::Shed(connections) => Event::Shed { connections },
             Self::SteerFailed => Event::SteerFailed { message: "so it is".into() },
             Self::Asked(client) => Event::Asked { client: Client(client), command: Command::Recycle },
@@ -78,8 +86,7 @@ fn sight() -> impl Strategy<Value = Sight> {
     ];
     let worker = (0_u64..3, prop::bool::weighted(0.8)).prop_map(|(file, beats)| Worker { file, beats });
     let workers = prop_oneof![2 => Just(Vec::new()), 1 => vec(worker, 0..4)];
-    let view = select(vec![View::Clear, View::Hidden]);
-    (door, prop::bool::weighted(0.8), workers, view).prop_map(|(door, said_ready, workers, view)| Sight {
+    (door, prop::bool::weighted(0.8), workers, view()).prop_map(|(door, said_ready, workers, view)| Sight {
         door,
         said_ready,
         workers,
@@ -89,6 +96,10 @@ fn sight() -> impl Strategy<Value = Sight> {
 
 fn slot() -> impl Strategy<Value = Slot> {
     select(vec![Slot::A, Slot::B])
+}
+
+pub(crate) fn view() -> impl Strategy<Value = View> {
+    select(vec![View::Clear, View::Hidden])
 }
 
 /// In ascending order, as the edge tells it.
@@ -117,6 +128,10 @@ pub(crate) fn nonsense() -> impl Strategy<Value = Nonsense> {
         16 => (whose(), sight()).prop_map(|(whose, sight)| Nonsense::Looked(whose, sight)),
         10 => (slot(), queue).prop_map(|(slot, queue)| Nonsense::DrainChecked(slot, queue)),
         6 => (slot(), waiting()).prop_map(|(slot, waiting)| Nonsense::QueueSeen(slot, waiting)),
+        20 => (whose(), prop_oneof![2 => Just(40), 1 => tens(6)], view(), cost())
+            .prop_map(|(whose, bytes, view, cost)| Nonsense::Measured(whose, bytes, view, cost)),
+        3 => tens(5).prop_map(Nonsense::ConnectionsCounted),
+        1 => (0_u64..5).prop_map(Nonsense::OutputDropped),
         1 => (0_u64..5).prop_map(Nonsense::Shed),
         1 => Just(Nonsense::SteerFailed),
         8 => any::<u32>().prop_map(Nonsense::Asked),

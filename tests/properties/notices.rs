@@ -1,8 +1,9 @@
 //! Judges what is told: the log must say what is so.
 
+use crate::budgets::{Calls, Draw};
 use crate::judge::{Failure, Judge, News, Recycling, Verdict};
-use crate::member::{Fate, Limit, Need};
-use ostler::supervisor::{Action, Cause, Event, GenerationId, Lack, Notice, Recycle, RecycleReason};
+use crate::member::{Fate, Member, Need};
+use ostler::supervisor::{Action, Cause, Event, GenerationId, Lack, Limits, Notice, Recycle, RecycleReason};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -17,9 +18,9 @@ impl Judge {
 
     pub(crate) fn told(&mut self, notice: &Notice) -> Verdict {
         match notice {
-            Notice::GenerationStarted { id, pid, max_requests } => {
+            Notice::GenerationStarted { id, pid, limits } => {
                 prop_assert_eq!(&Event::Spawned { id: *id, pid: *pid }, &self.turn.event);
-                self.started(*id, *max_requests)
+                self.started(*id, limits)
             }
             Notice::SpawnFailed { id, retry_in, .. } => {
                 self.was_news(News::NotStarted(*id))?;
@@ -68,6 +69,10 @@ impl Judge {
             | Notice::GraceExpired { .. }
             | Notice::GroupLeft { .. }
             | Notice::SignalRefused { .. }
+            | Notice::MemoryBudgetSmall { .. }
+            | Notice::MemoryUnclear { .. }
+            | Notice::CountSilent { .. }
+            | Notice::OutputDropped { .. }
             | Notice::OrphanReaped { .. } => {
                 let Self { turn, members, .. } = self;
                 Err(TestCaseError::fail(format!(
@@ -83,15 +88,13 @@ impl Judge {
         if self.turn.news.contains(&News::Unheard) { News::Unheard } else { news }
     }
 
-    fn started(&mut self, id: GenerationId, limit: Option<u64>) -> Verdict {
+    fn started(&mut self, id: GenerationId, limits: &Limits) -> Verdict {
         self.was_news(News::Started(id))?;
-        let budget = Limit::drawn_from(&self.policy.budget);
-        prop_assert_eq!(limit.is_some(), budget.is_some());
-        if let (Some(limit), Some(budget)) = (limit, budget) {
-            prop_assert!(budget.least <= limit && limit <= budget.most, "a limit of {limit}");
-        }
+        let budget = &self.policy.budget;
+        prop_assert!(Draw::from(budget).fits(limits), "{limits:?} of {budget:?}");
+        prop_assert_eq!(limits.memory, budget.memory, "memory has no jitter");
         if let Some(member) = self.member(id) {
-            member.limit = limit.map(|limit| Limit { least: limit, most: limit });
+            member.draw = Draw::told(limits);
         }
         Ok(())
     }
@@ -102,20 +105,20 @@ impl Judge {
             return Err(TestCaseError::fail("there is nobody to be handed over"));
         };
         let replaceable = incumbent.fate == Fate::Replaceable;
-        let at = incumbent.recyclable_from(&self.policy);
-        let (may, must) = match self.turn.need {
-            Need::Rescue => (true, true),
-            Need::Renewal => {
-                (replaceable && incumbent.maybe_spent(), replaceable && incumbent.surely_spent())
+        let Calls { may, must } = match self.turn.need {
+            Need::Rescue => {
+                let at = Some(incumbent.recyclable_from(&self.policy));
+                Calls { may: at, must: at }
             }
+            Need::Renewal if replaceable => incumbent.calls(&self.policy),
+            Need::Renewal => Calls { may: None, must: None },
         };
-        match told {
-            Some(pause) => {
-                prop_assert!(may, "nothing calls for another try");
-                prop_assert_eq!(self.turn.now + pause, at, "when it is tried again");
-            }
-            None => prop_assert!(!must, "it is not tried again"),
-        }
+        let Some(at) = told.map(|pause| self.turn.now + pause) else {
+            prop_assert_eq!(must, None, "it is not tried again");
+            return Ok(());
+        };
+        prop_assert!(may.is_some_and(|may| may <= at), "tried again at {at:?}, but only from {may:?} on");
+        prop_assert!(must.is_none_or(|must| at <= must), "tried again at {at:?}, and not by {must:?}");
         Ok(())
     }
 
@@ -130,16 +133,21 @@ impl Judge {
         );
         prop_assert_eq!(age, now - member.started);
         let fits = match (&self.turn.event, reason) {
-            (Event::Tick, RecycleReason::Requests { used, limit }) => {
-                let drawn = member.limit.is_some_and(|drawn| drawn.least <= *limit && *limit <= drawn.most);
-                drawn && *used == member.used && used >= limit
-            }
+            (Event::Tick, reason) if self.is_spent(member, reason) => true,
             (Event::QueueSeen { .. }, RecycleReason::Hung(standing)) => member.watch.stands(now) == *standing,
             (Event::Asked { .. } | Event::Signal(_), RecycleReason::Command) => true,
-            (_, RecycleReason::Requests { .. } | RecycleReason::Hung(_) | RecycleReason::Command) => false,
+            (
+                _,
+                RecycleReason::Requests { .. }
+                | RecycleReason::Age { .. }
+                | RecycleReason::Memory { .. }
+                | RecycleReason::Hung(_)
+                | RecycleReason::Command,
+            ) => false,
         };
         prop_assert!(fits, "{reason:?} on {:?}", self.turn.event);
         let (slot, requests) = (member.slot, member.used);
+        self.turn.otherwise.clear();
         (self.turn.recycle, self.turn.need) = (Recycling::Begun, self.need());
         match self.policy.recycle {
             Recycle::Handover => self.owe(Action::Spawn { id: self.newest.next(), slot: slot.other() }),
@@ -154,10 +162,31 @@ impl Judge {
                 let policy = self.policy.clone();
                 if let Some(member) = self.member(id) {
                     member.renew(&policy, now);
-                    member.serves_from(now, now + policy.ready_timeout);
+                    // For a while it holds the memory of both.
+                    let alone = now + policy.grace_period;
+                    let known = now + policy.ready_timeout;
+                    member.serves_from(&policy, now, known);
+                    member.measured_from(&policy, alone, known);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Is this budget spent, by these figures? Several may be.
+    fn is_spent(&self, member: &Member, reason: &RecycleReason) -> bool {
+        let now = self.turn.now;
+        match reason {
+            RecycleReason::Requests { used, limit } => {
+                member.draw.requests_may_be(*limit) && *used == member.used && used >= limit
+            }
+            RecycleReason::Age { limit } => member.draw.age_may_be(*limit) && now >= member.started + *limit,
+            RecycleReason::Memory { used, limit } => {
+                let figures = member.gauge.as_ref().map(|gauge| (gauge.used(), gauge.limit));
+                let due = member.memory_calls_from(&self.policy).is_some_and(|at| now >= at);
+                due && figures == Some((Some(*used), *limit))
+            }
+            RecycleReason::Command | RecycleReason::Hung(_) => false,
+        }
     }
 }

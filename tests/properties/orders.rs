@@ -11,7 +11,6 @@ impl Judge {
         match order {
             Action::Log(notice) if !self.turn.owed.contains(order) => return self.told(notice),
             Action::Answer { client, answer } => return self.answered(*client, *answer),
-            Action::CheckQueue(slot) => return self.queue_is_looked_at(*slot),
             Action::Kill { target, signal: Signal::TERM } => self.former_may_go(*target),
             Action::Log(_)
             | Action::Spawn { .. }
@@ -21,14 +20,16 @@ impl Judge {
             | Action::Look(_)
             | Action::Steer(_)
             | Action::CheckDrain(_)
+            | Action::CheckQueue(_)
+            | Action::Measure { .. }
+            | Action::CountConnections
             | Action::Shed(_)
             | Action::Exit(_) => {}
         }
-        let Some(place) = self.turn.owed.iter().position(|owed| owed == order) else {
+        if !take(&mut self.turn.owed, order) && !take(&mut self.turn.otherwise, order) {
             let event = &self.turn.event;
             return Err(TestCaseError::fail(format!("{order:?} on {event:?}, with {:#?}", self.members)));
-        };
-        self.turn.owed.remove(place);
+        }
         match order {
             Action::Spawn { id, slot } => self.spawn(*id, *slot)?,
             Action::Kill { target, signal } => self.kill(*target, *signal)?,
@@ -48,11 +49,13 @@ impl Judge {
                 prop_assert!(self.turn.owed.is_empty(), "ends before {:?}", self.turn.owed);
                 self.exit = Some(*code);
             }
-            Action::Follow { .. }
-            | Action::Look(_)
-            | Action::CheckDrain(_)
-            | Action::CheckQueue(_)
-            | Action::Answer { .. } => {}
+            Action::CheckQueue(slot) => self.queue_is_looked_at(*slot),
+            Action::Measure { id, .. } => self.is_measured(*id),
+            Action::CountConnections => {
+                let now = self.turn.now;
+                self.silence.iter_mut().for_each(|silence| silence.asked(now));
+            }
+            Action::Follow { .. } | Action::Look(_) | Action::CheckDrain(_) | Action::Answer { .. } => {}
         }
         Ok(())
     }
@@ -121,14 +124,18 @@ impl Judge {
         Ok(())
     }
 
-    fn queue_is_looked_at(&mut self, slot: Slot) -> Verdict {
+    fn queue_is_looked_at(&mut self, slot: Slot) {
         let (now, limit) = (self.turn.now, self.policy.watchdog.unwrap_or_default());
-        prop_assert!(self.turn.recycle != Recycling::Begun, "watched and recycled at once");
-        prop_assert_eq!(self.turn.watched.take(), Some(slot), "whose queue is looked at");
         if let Some(member) = self.members.iter_mut().find(|member| member.slot == slot) {
             member.watch.looked(now, limit);
         }
-        Ok(())
+    }
+
+    fn is_measured(&mut self, id: GenerationId) {
+        let now = self.turn.now;
+        if let Some(gauge) = self.member(id).and_then(|member| member.gauge.as_mut()) {
+            gauge.ordered(now);
+        }
     }
 
     /// Takes this off the list of what must be told.
@@ -144,4 +151,10 @@ impl Judge {
     pub(crate) fn need(&self) -> Need {
         if let Event::QueueSeen { .. } = self.turn.event { Need::Rescue } else { Need::Renewal }
     }
+}
+
+/// Takes it off the list, if it is there.
+fn take(owed: &mut Vec<Action>, order: &Action) -> bool {
+    let place = owed.iter().position(|owed| owed == order);
+    place.map(|place| owed.remove(place)).is_some()
 }

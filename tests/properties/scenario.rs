@@ -1,9 +1,12 @@
 //! Arbitrary policies, lives and things that come from outside.
 
-use crate::kernel::{External, Surroundings, Whose};
-use crate::life::{Boot, Habits, Hearing, Life, Start, Window};
+use crate::kernel::{External, Whose};
+use crate::life::{Boot, Habits, Hearing, Life, Memory, Start, Window};
 use crate::nonsense::nonsense;
-use ostler::supervisor::{Budget, ExitStatus, Policy, Ready, Recipient, Recycle, Signal, SpawnCause, Usr2};
+use crate::surroundings::{Surroundings, Visitors};
+use ostler::supervisor::{
+    Budget, Cure, ExitStatus, Policy, Ready, Recipient, Recycle, Signal, SpawnCause, Usr2,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -17,10 +20,15 @@ pub(crate) struct Scenario {
     pub(crate) lives: Vec<Life>,
     pub(crate) externals: Vec<(Duration, External)>,
     pub(crate) surroundings: Surroundings,
+    /// Whoever is only watched and measured is so for ever. This is enough of it.
+    pub(crate) enough: Duration,
 }
 
 /// An obedient successor is ready by then, whatever it is asked for.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whoever lives so long serves alone for some of it.
+const LIFETIME: Duration = Duration::from_secs(40);
 
 /// Tenths of a second: coarse, so that things happen at the same time.
 pub(crate) fn tenths(most: u64) -> impl Strategy<Value = Duration> {
@@ -32,8 +40,18 @@ fn some(probability: f64, most: u64) -> impl Strategy<Value = Option<Duration>> 
 }
 
 pub(crate) fn policy() -> impl Strategy<Value = Policy> {
-    let budget = (option::weighted(0.8, 1_u64..=10), 0_u64..=5)
-        .prop_map(|(requests, requests_jitter)| Budget { requests, requests_jitter });
+    let requests = (option::weighted(0.8, 1_u64..=10), 0_u64..=5);
+    let age = (some(0.25, 100), tenths(30));
+    let memory = option::weighted(0.3, (1_u64..=4).prop_map(|tens| 10 * tens));
+    let budget =
+        (requests, age, memory).prop_map(|((requests, requests_jitter), (age, age_jitter), memory)| Budget {
+            requests,
+            requests_jitter,
+            age,
+            age_jitter,
+            memory,
+        });
+    let cure = option::weighted(0.3, Just(Cure("so it is".into())));
     let recycle = prop_oneof![
         6 => Just(Recycle::Handover),
         2 => Just(Recycle::Restart),
@@ -46,10 +64,13 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     ];
     let times = (tenths(30), tenths(30), tenths(40), tenths(15));
     let watchdog = option::weighted(0.3, (5_u64..=30).prop_map(|tenths| Duration::from_millis(100 * tenths)));
-    let choices =
-        (select(vec![Recipient::Leader, Recipient::Group]), select(vec![Usr2::Recycle, Usr2::Forwarded]));
+    let choices = (
+        select(vec![Recipient::Leader, Recipient::Group]),
+        select(vec![Usr2::Recycle, Usr2::Forwarded]),
+        cure,
+    );
     (budget, recycle, ready, times, watchdog, choices).prop_map(
-        |(budget, recycle, ready, times, watchdog, (recipient, usr2))| {
+        |(budget, recycle, ready, times, watchdog, (recipient, usr2, cure))| {
             let (min_age, grace_period, ready_timeout, linger) = times;
             Policy {
                 budget,
@@ -62,6 +83,7 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
                 linger,
                 watchdog,
                 usr2,
+                cure,
             }
         },
     )
@@ -137,23 +159,43 @@ fn lives(
         .prop_map(|refuses| if refuses { Hearing::Refuses } else { Hearing::Hears });
     let processes = (leader, option::of(others), status(), some(0.4, 10), hearing);
     let hangs = option::weighted(0.2, window(80, 100));
-    let life = (start, processes, boot(), vec(window(20, 20), 0..3), hangs);
-    let life = life.prop_map(|(start, (leader, others, status, heir, hearing), boot, waits, hangs)| Life {
-        start,
-        leader,
-        others,
-        status,
-        boot,
-        heir,
-        hearing,
-        waits,
-        hangs,
-    });
+    let life = (start, processes, boot(), vec(window(20, 20), 0..3), hangs, memory());
+    let life =
+        life.prop_map(|(start, (leader, others, status, heir, hearing), boot, waits, hangs, memory)| Life {
+            start,
+            leader,
+            others,
+            status,
+            boot,
+            heir,
+            hearing,
+            waits,
+            hangs,
+            memory,
+        });
     // Something may be short for a while, so that several starts fail in a row.
     let short = Life { start: Start::Refused, ..Life::obedient() };
     let shortage =
         prop_oneof![7 => Just(0), 1 => 3_usize..8].prop_map(move |starts| vec![short.clone(); starts]);
     (shortage, vec(life, 0..8)).prop_map(|(shortage, lives)| [shortage, lives].concat())
+}
+
+/// May be too big from the start, grow slowly or soon, or peak.
+fn memory() -> impl Strategy<Value = Memory> {
+    let leaks = prop_oneof![2 => Just(0), 3 => 0_u64..=10];
+    let first = prop_oneof![2 => Just(0), 1 => tens(5)];
+    (first, leaks, vec(window(150, 40), 0..4), cost(), prop::bool::weighted(0.3))
+        .prop_map(|(first, leaks, peaks, cost, hidden)| Memory { first, leaks, peaks, cost, hidden })
+}
+
+pub(crate) fn tens(most: u64) -> impl Strategy<Value = u64> {
+    (0..=most).prop_map(|tens| 10 * tens)
+}
+
+/// What one measurement takes of a processor.
+pub(crate) fn cost() -> impl Strategy<Value = Duration> {
+    let millis = prop_oneof![5 => 0_u64..=3, 1 => 0_u64..=400];
+    millis.prop_map(Duration::from_millis)
 }
 
 /// Every signal that can be caught.
@@ -195,8 +237,14 @@ fn externals(
 
 fn surroundings(steering_fails: f64) -> impl Strategy<Value = Surroundings> {
     let fails = vec(prop::bool::weighted(steering_fails), 0..12);
-    (prop::bool::weighted(0.2), fails, vec(0_u64..=2, 0..6))
-        .prop_map(|(blind, steering_fails, shed)| Surroundings { blind, steering_fails, shed })
+    let answers = prop_oneof![1 => 0_usize..6, 3 => Just(usize::MAX)];
+    // From several each second to some every hour.
+    let every = prop_oneof![2 => tenths(20), 1 => tenths(6000)];
+    let visitors =
+        (tens(9), every, answers).prop_map(|(before, every, answers)| Visitors { before, every, answers });
+    (prop::bool::weighted(0.2), fails, vec(0_u64..=2, 0..6), visitors).prop_map(
+        |(blind, steering_fails, shed, visitors)| Surroundings { blind, steering_fails, shed, visitors },
+    )
 }
 
 /// Anything may happen, at any time.
@@ -228,9 +276,38 @@ pub(crate) fn good_scenario() -> impl Strategy<Value = Scenario> {
         1 => good_signal().prop_map(External::Signal),
     ];
     // Long enough for those that start after the last of the lives.
-    let policy =
-        policy().prop_map(|policy| Policy { ready_timeout: policy.ready_timeout + PATIENCE, ..policy });
+    let policy = policy().prop_map(|policy| {
+        let age = policy.budget.age.map(|age| age + LIFETIME);
+        let budget = Budget { age, ..policy.budget };
+        Policy { budget, ready_timeout: policy.ready_timeout + PATIENCE, ..policy }
+    });
     scenario(policy, lives(good_start(), good_habits(), good_habits(), 0.0), externals(what, 60), 0.0)
+}
+
+/// Nothing happens but time, for long: all do as they are told, and hold memory.
+pub(crate) fn quiet_scenario() -> impl Strategy<Value = Scenario> {
+    let minutes = |most: u64| (1..=most).prop_map(Duration::from_mins);
+    let budget = (option::weighted(0.3, minutes(20)), tenths(600), option::weighted(0.8, Just(20)))
+        .prop_map(|(age, age_jitter, memory)| Budget { age, age_jitter, memory, ..Budget::default() });
+    let policy = (policy(), budget, tenths(600)).prop_map(|(policy, budget, min_age)| {
+        let ready_timeout = policy.ready_timeout + PATIENCE;
+        Policy { budget, min_age, ready_timeout, ..policy }
+    });
+    let costs = prop_oneof![4 => 0_u64..=20, 1 => 0_u64..=400].prop_map(Duration::from_millis);
+    let memory = (memory(), costs).prop_map(|(memory, cost)| Memory { cost, ..memory });
+    // Generations are alike, but not for ever.
+    let lives = vec((memory, 1_usize..12), 0..4).prop_map(|kinds| {
+        let alike = |(memory, many)| vec![Life { memory, ..Life::obedient() }; many];
+        kinds.into_iter().flat_map(alike).collect()
+    });
+    let what = prop_oneof![
+        1 => served(),
+        1 => Just(External::Asked),
+        1 => good_signal().prop_map(External::Signal),
+    ];
+    let enough = (1_u64..=30).prop_map(Duration::from_mins);
+    (scenario(policy, lives, externals(what, 4), 0.0), enough)
+        .prop_map(|(scenario, enough)| Scenario { enough, ..scenario })
 }
 
 fn scenario(
@@ -239,13 +316,14 @@ fn scenario(
     externals: impl Strategy<Value = Vec<(Duration, External)>>,
     steering_fails: f64,
 ) -> impl Strategy<Value = Scenario> {
-    (policy, any::<u64>(), lives, externals, surroundings(steering_fails)).prop_map(
-        |(policy, seed, lives, externals, surroundings)| Scenario {
-            policy,
-            seed,
-            lives,
-            externals,
-            surroundings,
+    let enough = prop_oneof![19 => Just(Duration::from_mins(1)), 1 => Just(Duration::from_mins(20))];
+    // A source of counts may be silent for good.
+    let silent = prop::bool::weighted(0.3);
+    let around = (surroundings(steering_fails), enough, silent);
+    (policy, any::<u64>(), lives, externals, around).prop_map(
+        |(policy, seed, lives, mut externals, (surroundings, enough, silent))| {
+            externals.retain(|(_, what)| !silent || !matches!(what, External::Served(..)));
+            Scenario { policy, seed, lives, externals, surroundings, enough }
         },
     )
 }

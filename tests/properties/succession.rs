@@ -13,7 +13,7 @@ const STEER_AGAIN: [u64; 6] = [1, 2, 4, 8, 16, 30];
 impl Judge {
     /// The incumbent has ended by itself: who is beside it takes over if it still can.
     pub(crate) fn incumbent_ended(&mut self, id: GenerationId, outcome: Outcome) {
-        let (now, timeout) = (self.turn.now, self.policy.ready_timeout);
+        let (now, policy) = (self.turn.now, self.policy.clone());
         let alone = self.members.len() == 1;
         let Some(member) = self.member(id) else { return };
         let (requests, age, tries, fate) = (member.used, now - member.started, member.tries, member.fate);
@@ -36,7 +36,7 @@ impl Judge {
             // A server that still boots is better than none.
             Some((successor, Role::Successor(_))) => {
                 if let Some(member) = self.member(successor) {
-                    member.serves_from(now, now + timeout);
+                    member.serves_from(&policy, now, now + policy.ready_timeout);
                 }
                 self.steer_to(successor);
                 self.owe(Action::Log(Notice::Promoted { id: successor }));
@@ -66,7 +66,7 @@ impl Judge {
                 self.leave(id, Cause::NotReady);
             }
             Verdict::Ready => {
-                member.serves_from(now, now);
+                member.serves_from(&policy, now, now);
                 self.steer_to(id);
                 let Some(from) = self.beside(id).map(|member| member.id) else { return };
                 let (took, view) = (now - began, sight.view);

@@ -18,6 +18,7 @@ fn policy(ready: Ready) -> Policy {
         linger: Duration::ZERO,
         watchdog: None,
         usr2: Usr2::Recycle,
+        cure: None,
     }
 }
 

@@ -5,7 +5,13 @@ use super::story::Story;
 
 /// Five requests a generation, at least 30 s each, 25 s of grace, and no two at a time.
 pub(super) const POLICY: Policy = Policy {
-    budget: Budget { requests: Some(5), requests_jitter: 0 },
+    budget: Budget {
+        requests: Some(5),
+        requests_jitter: 0,
+        age: None,
+        age_jitter: Duration::ZERO,
+        memory: None,
+    },
     min_age: Duration::from_secs(30),
     grace_period: Duration::from_secs(25),
     recipient: Recipient::Leader,
@@ -15,6 +21,7 @@ pub(super) const POLICY: Policy = Policy {
     linger: Duration::from_secs(1),
     watchdog: None,
     usr2: Usr2::Recycle,
+    cure: None,
 };
 
 /// The same, with a successor that serves before its predecessor stops.
@@ -107,6 +114,23 @@ pub(super) fn waiting(slot: Slot, waiting: &[u64]) -> Event {
 
 pub(super) fn shed() -> Event {
     Event::Shed { connections: 3 }
+}
+
+pub(super) fn holds(id: u32, bytes: u64) -> Event {
+    held(id, bytes, Duration::ZERO)
+}
+
+/// Measuring took so much of a processor.
+pub(super) fn held(id: u32, bytes: u64, cost: Duration) -> Event {
+    Event::MemoryMeasured { id: GenerationId(id), bytes, view: View::Clear, cost }
+}
+
+pub(super) fn opened(total: u64) -> Event {
+    Event::ConnectionsCounted { total }
+}
+
+pub(super) fn lines_dropped() -> Event {
+    Event::OutputDropped { lines: 9 }
 }
 
 pub(super) fn not_steered() -> Event {

@@ -36,7 +36,7 @@ fn a_command_reloads() {
 
 #[test]
 fn every_reload_draws_a_limit_of_its_own() {
-    let budget = Budget { requests: Some(5), requests_jitter: 1_000_000 };
+    let budget = Budget { requests: Some(5), requests_jitter: 1_000_000, ..Budget::default() };
     let mut story = Story::new(Policy { budget, ..RELOAD }).after(0, TICK).after(0, spawned(1));
     let mut limits = Vec::new();
     for time in [30_000, 60_000] {

@@ -92,6 +92,8 @@ fn order(action: &Action) -> String {
         Action::Steer(slot) => format!("steer to {slot:?}"),
         Action::CheckDrain(slot) => format!("check drain of {slot:?}"),
         Action::CheckQueue(slot) => format!("check queue of {slot:?}"),
+        Action::Measure { id, limit } => format!("measure {id} up to {limit}"),
+        Action::CountConnections => "count connections".into(),
         Action::Shed(slot) => format!("shed {slot:?}"),
         Action::Answer { client, answer } => format!("answer {} {}", client.0, said(*answer)),
         Action::Log(notice) => format!("[{}]", words(notice)),
@@ -109,12 +111,23 @@ fn said(answer: Answer) -> String {
 
 fn words(notice: &Notice) -> String {
     match notice {
-        Notice::GenerationStarted { id, pid, max_requests } => {
-            format!("{id} is process {} for {}", pid.0, max_requests.map_or("ever".into(), |n| n.to_string()))
+        Notice::GenerationStarted { id, pid, limits: Limits { requests, age, memory } } => {
+            let requests = requests.map_or("ever".into(), |n| n.to_string());
+            let age = age.map(|age| format!(" or {age:?}")).unwrap_or_default();
+            let memory = memory.map(|bytes| format!(" or {bytes} bytes")).unwrap_or_default();
+            format!("{id} is process {} for {requests}{age}{memory}", pid.0)
         }
+        Notice::MemoryBudgetSmall { id, used, limit } => format!("{id} too big: {used} of {limit}"),
+        Notice::MemoryUnclear { id } => format!("{id} seen dimly"),
+        Notice::CountSilent { connections, cure } => {
+            format!("{connections} connections, silence: {}", cure.0)
+        }
+        Notice::OutputDropped { lines } => format!("{lines} lines dropped"),
         Notice::SpawnFailed { id, retry_in, .. } => format!("{id} not started{}", again(*retry_in)),
         Notice::RecycleStarted { id, reason, age } => match reason {
             RecycleReason::Requests { used, limit } => format!("{id} spent {used} of {limit} in {age:?}"),
+            RecycleReason::Age { limit } => format!("{id} older than {limit:?} in {age:?}"),
+            RecycleReason::Memory { used, limit } => format!("{id} holds {used} of {limit} in {age:?}"),
             RecycleReason::Command => format!("{id} on command in {age:?}"),
             RecycleReason::Hung(standing) => format!("{id} hung for {standing:?} in {age:?}"),
         },
