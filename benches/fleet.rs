@@ -12,8 +12,8 @@ use anyhow::Result;
 use arguments::Invocation;
 use chart::{Curve, Panel};
 use ostler::supervisor::{
-    Action, Budget, Door, Event, ExitStatus, GenerationId, Notice, Outcome, Pid, Policy, Queue, Ready,
-    Recipient, Recycle, Sight, Slot, Supervisor, Target, Usr2, View,
+    Action, Budget, Door, Event, ExitStatus, Expected, GenerationId, Notice, Outcome, Pid, Policy, Queue,
+    Ready, Recipient, Recycle, Sight, Signal, Slot, Supervisor, Target, Usr2, View,
 };
 use page::Page;
 use std::collections::VecDeque;
@@ -82,6 +82,7 @@ impl Task {
         let policy = Policy {
             budget,
             min_age: Duration::from_secs(30),
+            stop_signal: Signal::TERM,
             grace_period: Duration::from_secs(25),
             recipient: Recipient::Leader,
             recycle: Recycle::Handover,
@@ -90,6 +91,7 @@ impl Task {
             linger: Duration::from_secs(1),
             watchdog: None,
             usr2: Usr2::Recycle,
+            expected: Expected::default(),
             cure: None,
         };
         let origin = Instant::now();

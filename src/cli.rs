@@ -1,6 +1,6 @@
 //! tini's command line, and words beside it. Options end at the first operand: `ostler -g gunicorn -w 4`.
 
-use crate::config::{Level, Overrides};
+use crate::config::{Level, Overrides, signal};
 use crate::supervisor::Recipient;
 use lexopt::{Arg, Parser};
 use std::ffi::OsString;
@@ -8,9 +8,10 @@ use std::ffi::OsString;
 /// What `--help` prints: one screen.
 pub const HELP: &str = "\
 ostler: a PID 1 for containers that run gunicorn-style servers
-Usage: ostler [OPTIONS] [--] PROGRAM [ARGS...]        also: -h --help --version
+Usage: ostler [OPTIONS] [--] PROGRAM [ARGS...]    also: -h --help -l --version
   -g  send signals to the whole process group   -s  reap orphans, PID 1 or not
   -v  tell more (OSTLER_LOG_LEVEL=debug)        -w  warn of every reaped orphan
+  -e N  end with 0 where the program does with N    -p SIG  if the parent ends
   --check    show the configuration and where it comes from; start nothing
   --recycle  in a container where ostler runs: replace its program's processes
 Environment (default):
@@ -24,11 +25,10 @@ Environment (default):
   OSTLER_LISTEN (none)            sockets to hold open, such as 0.0.0.0:8000,
                                   with _BACKLOG (2048), _MODE (0777), _OWNER
   OSTLER_RECYCLE (auto)           by handover, restart or reload[:SIGNAL]
-  OSTLER_READY (accept)           a successor is: or notify, or delay:10s
-  OSTLER_HEALTH_PATH (none)       what it must answer before, with 2xx
+  OSTLER_READY (accept)           or notify, delay:T; OSTLER_HEALTH_PATH (none)
   OSTLER_READY_TIMEOUT (60s), OSTLER_LINGER (1s), OSTLER_STEERING (auto)
   OSTLER_WATCHDOG (off)           so long may nobody be accepted who waits
-  OSTLER_GRACE_PERIOD (25s)       the time between SIGTERM and SIGKILL
+  OSTLER_GRACE_PERIOD (25s)       between OSTLER_STOP_SIGNAL (TERM) and SIGKILL
   OSTLER_LOG (text), OSTLER_LOG_LEVEL (info): json, off; error, warn, debug
 Exit status: the program's own; 128+N if signal N ended it; 127 not found; 126
 not executable; 1 bad configuration. Each variable: docs/configuration.md
@@ -41,6 +41,8 @@ pub enum Invocation {
     Help,
     /// Show the version.
     Version,
+    /// Show the licence.
+    Licence,
     /// Show the configuration.
     Check(Overrides, Vec<OsString>),
     /// Ask the ostler of this container for a recycle.
@@ -65,6 +67,18 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Arg::Short('s') => {}
             Arg::Short('v') => overrides.level = Some(Level::Debug),
             Arg::Short('w') => overrides.orphans = Level::Warn,
+            Arg::Short('e') => {
+                let status = value(&mut parser)?;
+                let status =
+                    status.parse().map_err(|_| format!("-e {status}: write a status from 0 to 255"))?;
+                overrides.expected = overrides.expected.and(status);
+            }
+            Arg::Short('p') => {
+                let name = value(&mut parser)?;
+                let cure = || format!("-p {name}: write a signal, such as SIGTERM");
+                overrides.parent_death = Some(signal(&name).ok_or_else(cure)?);
+            }
+            Arg::Short('l') => return Ok(Invocation::Licence),
             Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help),
             Arg::Long("version") => return Ok(Invocation::Version),
             Arg::Long("check") => check = Some(()),
@@ -86,9 +100,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     }
 }
 
+fn value(parser: &mut Parser) -> Result<String, String> {
+    let value = parser.value().map_err(|error| error.to_string())?;
+    Ok(value.to_string_lossy().into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::supervisor::{Expected, Signal};
 
     fn parsed(arguments: &[&str]) -> Result<Invocation, String> {
         parse(arguments.iter().map(OsString::from))
@@ -115,14 +135,29 @@ mod tests {
 
     #[test]
     fn tinis_flags_alone_and_together() {
-        let all = Overrides { recipient: Recipient::Group, level: Some(Level::Debug), orphans: Level::Warn };
+        let all = Overrides {
+            recipient: Recipient::Group,
+            level: Some(Level::Debug),
+            orphans: Level::Warn,
+            ..Overrides::default()
+        };
         for arguments in [&["-g", "-v", "-w", "x"][..], &["-gvw", "x"], &["-vvwsg", "--", "x"]] {
+            assert_eq!(parsed(arguments), Ok(run(all, &["x"])), "{arguments:?}");
+        }
+        let expected = Expected::default().and(5).and(143);
+        let all = Overrides { expected, parent_death: Some(Signal::TERM), ..Overrides::default() };
+        for arguments in [
+            &["-e", "5", "-e", "143", "-p", "SIGTERM", "x"][..],
+            &["-e143", "-e5", "-pTERM", "x"],
+            &["-se", "5", "-p15", "-e", "143", "--", "x"],
+        ] {
             assert_eq!(parsed(arguments), Ok(run(all, &["x"])), "{arguments:?}");
         }
     }
 
     #[test]
     fn words() {
+        assert_eq!(parsed(&["-l"]), Ok(Invocation::Licence));
         assert_eq!(parsed(&["-h"]), Ok(Invocation::Help));
         assert_eq!(parsed(&["--help"]), Ok(Invocation::Help));
         assert_eq!(parsed(&["--version"]), Ok(Invocation::Version));
@@ -135,6 +170,9 @@ mod tests {
             (&[][..], "ostler -- PROGRAM"),
             (&["--"], "ostler -- PROGRAM"),
             (&["-x", "y"], "'-x'; ostler --help"),
+            (&["-e", "256", "y"], "-e 256: write a status from 0 to 255"),
+            (&["-e"], "-e"),
+            (&["-p", "NOPE", "y"], "-p NOPE: write a signal"),
             (&["--nonsense"], "'--nonsense'; ostler --help"),
             (&["--check=1", "x"], "--check"),
         ] {

@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let result = match parse(std::env::args_os().skip(1)) {
         Ok(Invocation::Help) => ostler::print(HELP.as_bytes()),
         Ok(Invocation::Version) => ostler::print(VERSION.as_bytes()),
+        Ok(Invocation::Licence) => ostler::print(include_bytes!("../LICENSE-MIT")),
         Ok(Invocation::Check(overrides, command)) => ostler::check(&overrides, &command),
         Ok(Invocation::Recycle) => ostler::recycle(),
         Ok(Invocation::Run(overrides, command)) => {

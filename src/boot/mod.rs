@@ -8,13 +8,15 @@ pub use check::{check, print, recycle};
 
 use crate::config::{Config, Level, Memory, Overrides, Steering};
 use crate::log::{Log, Record};
-use crate::supervisor::{Budget, Cure, Policy, Ready, Recycle, Supervisor};
+use crate::supervisor::{Budget, Cure, Policy, Ready, Recycle, Signal, Supervisor};
 use crate::system::{
     self, Between, Control, CorePattern, Inherited, Program, SetLimit, Signals, Sockets, System, Word,
 };
 use anyhow::{Context, Result, anyhow, bail};
 use look::{Outlook, look_at};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::Resource;
+use nix::sys::signal::Signal as Known;
 use std::ffi::{CString, OsString};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -35,6 +37,7 @@ pub struct Booted {
 /// Everything that is wrong, a line each, with the variable and what to write instead.
 pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<OsString>) -> Result<Booted> {
     let signals = signals.context("cannot catch signals")?;
+    overrides.parent_death.map(die_with_parent).transpose()?;
     let environment: Vec<_> = std::env::vars_os().collect();
     let config = Config::read(environment.iter().cloned(), overrides).map_err(all)?;
     let own = config.listen.addresses.len();
@@ -111,6 +114,12 @@ fn hand_over_is_possible(limits: &[SetLimit], sockets: usize) -> Result<()> {
         bail!("OSTLER_ULIMIT_NOFILE: too few for the sockets of OSTLER_LISTEN; write {needed} at least");
     }
     Ok(())
+}
+
+/// What ostler gets when its own parent ends (prctl(2), `PR_SET_PDEATHSIG`).
+fn die_with_parent(signal: Signal) -> Result<()> {
+    let known = Known::try_from(signal.0).context("-p: write a signal that has a name")?;
+    set_pdeathsig(known).context("-p: the kernel refuses it")
 }
 
 /// The memory budget in bytes.

@@ -3,6 +3,7 @@
 mod address;
 mod advice;
 pub mod limits;
+mod overrides;
 mod reader;
 mod shell;
 mod strategy;
@@ -11,12 +12,14 @@ mod values;
 pub use address::Address;
 pub use advice::advice;
 pub use limits::Limit;
+pub use overrides::Overrides;
 pub use reader::{Origin, Setting};
 pub use shell::stays;
 pub use strategy::{Chosen, Strategy, strategy};
+pub(crate) use values::signal;
 
 use crate::count::plan::Choice;
-use crate::supervisor::{Budget, Policy, Recipient, Recycle, Usr2};
+use crate::supervisor::{Budget, Policy, Recycle, Usr2};
 use nix::sys::resource::Resource;
 use reader::Reader;
 use std::ffi::OsString;
@@ -43,23 +46,6 @@ pub enum LogFormat {
     Json,
     /// No log.
     Off,
-}
-
-/// What tini's flags say, where they overlap with variables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Overrides {
-    /// `-g`: who gets forwarded signals.
-    pub recipient: Recipient,
-    /// `-v`: the log level.
-    pub level: Option<Level>,
-    /// `-w`: the level at which reaped orphans are told.
-    pub orphans: Level,
-}
-
-impl Default for Overrides {
-    fn default() -> Self {
-        Self { recipient: Recipient::Leader, level: None, orphans: Level::Debug }
-    }
 }
 
 /// How the sockets that are held are opened.
@@ -170,7 +156,7 @@ pub struct Config {
 }
 
 /// Every variable but the limits.
-const VARIABLES: [&str; 23] = [
+const VARIABLES: [&str; 24] = [
     "OSTLER_MAX_REQUESTS",
     "OSTLER_MAX_REQUESTS_JITTER",
     "OSTLER_MAX_AGE",
@@ -191,6 +177,7 @@ const VARIABLES: [&str; 23] = [
     "OSTLER_READY_TIMEOUT",
     "OSTLER_LINGER",
     "OSTLER_WATCHDOG",
+    "OSTLER_STOP_SIGNAL",
     "OSTLER_GRACE_PERIOD",
     "OSTLER_LOG",
     "OSTLER_LOG_LEVEL",
@@ -217,7 +204,14 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         overrides: &Overrides,
     ) -> Result<Self, Vec<String>> {
+        let environment: Vec<_> = environment.into_iter().collect();
+        let tinis = overrides.with_tinis(&environment);
+        let level_from = overrides.level.map_or(Origin::Environment, |_| Origin::CommandLine);
         let mut reader = Reader::new(environment);
+        let overrides = tinis.unwrap_or_else(|error| {
+            reader.refuse(error);
+            *overrides
+        });
         let limits: Vec<_> = limits::ALL
             .into_iter()
             .filter_map(|(name, resource, unit)| {
@@ -250,11 +244,12 @@ impl Config {
         let ready_timeout = reader.read("OSTLER_READY_TIMEOUT", "60s", values::timeout);
         let linger = reader.read("OSTLER_LINGER", "1s", values::duration);
         let watchdog = reader.read("OSTLER_WATCHDOG", "off", values::watchdog);
+        let stop_signal = reader.read("OSTLER_STOP_SIGNAL", "TERM", values::stop_signal);
         let grace_period = reader.read("OSTLER_GRACE_PERIOD", "25s", values::duration);
         let format = reader.read("OSTLER_LOG", "text", values::log_format);
         let level = reader.read("OSTLER_LOG_LEVEL", "info", values::level);
-        if overrides.level.is_some() {
-            reader.overridden("OSTLER_LOG_LEVEL", "debug");
+        if let Some(level) = overrides.level {
+            reader.overridden("OSTLER_LOG_LEVEL", values::name(level), level_from);
         }
         let settings = reader.finish(&variables())?;
         // Whatever could not be read is an error above, so what remains is there.
@@ -270,6 +265,7 @@ impl Config {
                         memory: None,
                     },
                     min_age: min_age?,
+                    stop_signal: stop_signal?,
                     grace_period: grace_period?,
                     recipient: overrides.recipient,
                     // These depend on the command and on what ostler was handed: `strategy` and `count::plan` say what
@@ -277,6 +273,7 @@ impl Config {
                     recycle: Recycle::Restart,
                     usr2: Usr2::Forwarded,
                     cure: None,
+                    expected: overrides.expected,
                     ready: ready?,
                     ready_timeout: ready_timeout?,
                     linger: linger?,

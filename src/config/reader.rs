@@ -99,10 +99,15 @@ impl Reader {
         None
     }
 
-    /// The command line overrides the variable `name`.
-    pub(super) fn overridden(&mut self, name: &'static str, value: &str) {
+    /// Something else overrides the variable `name`: the command line, or another variable.
+    pub(super) fn overridden(&mut self, name: &'static str, value: &str, origin: Origin) {
         self.settings.retain(|setting| setting.name != name);
-        self.settings.push(Setting { name, value: value.to_owned(), origin: Origin::CommandLine });
+        self.settings.push(Setting { name, value: value.to_owned(), origin });
+    }
+
+    /// Something else was wrong, and what to write instead.
+    pub(super) fn refuse(&mut self, error: String) {
+        self.errors.push(error);
     }
 
     /// What was read, or everything that was wrong: variables that nobody asked for among it. `known` are all names

@@ -142,12 +142,20 @@ pub(super) fn strategy(value: &str) -> Result<Strategy, String> {
 }
 
 /// A signal by its name, with or without SIG, or by its number.
-fn signal(name: &str) -> Option<Signal> {
+pub(crate) fn signal(name: &str) -> Option<Signal> {
     let number = match name.parse::<i32>() {
         Ok(number) => Known::try_from(number).ok()?,
         Err(_) => format!("SIG{}", name.strip_prefix("SIG").unwrap_or(name)).parse::<Known>().ok()?,
     };
     Some(Signal(number as i32))
+}
+
+/// A signal by which a program can be asked to stop.
+pub(super) fn stop_signal(value: &str) -> Result<Signal, String> {
+    // SIGKILL asks nobody, SIGSTOP and SIGCONT do not end.
+    signal(value)
+        .filter(|signal| ![9, 18, 19].contains(&signal.0))
+        .ok_or_else(|| "write a signal by which the program stops, such as TERM, QUIT or INT".into())
 }
 
 /// When a successor counts as ready.
@@ -226,6 +234,25 @@ pub(super) fn log_format(value: &str) -> Result<LogFormat, String> {
         "json" => Ok(LogFormat::Json),
         "off" => Ok(LogFormat::Off),
         _ => Err("write text, json or off".into()),
+    }
+}
+
+/// tini's verbosity: errors, warnings, the course of things, everything.
+pub(super) fn verbosity(number: u8) -> Level {
+    match number {
+        0 => Level::Error,
+        1 => Level::Warn,
+        2 => Level::Info,
+        3.. => Level::Debug,
+    }
+}
+
+pub(super) fn name(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
     }
 }
 

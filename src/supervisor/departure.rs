@@ -69,7 +69,9 @@ impl Rest {
 impl Departure {
     /// Tells the generation to stop.
     pub(super) fn told(generation: Generation, cause: Cause, turn: &mut Turn<'_>) -> Self {
-        turn.send(generation.id, Signal::TERM);
+        turn.send(generation.id, turn.policy.stop_signal);
+        // Whoever is stopped (SIGSTOP, ctrl-Z) would only take it when the grace period is over.
+        turn.send(generation.id, Signal::CONT);
         let leader = Leader::Alive { remind: turn.now + REMIND };
         Self { generation, cause, leader, force: Force::At(turn.now + turn.policy.grace_period) }
     }
@@ -186,7 +188,7 @@ impl Departure {
         match (self.force, &mut self.leader) {
             (Force::At(time), Leader::Alive { remind }) if turn.now < time => {
                 *remind = turn.now + REMIND;
-                turn.kill(Target::Gunicorn(id), Signal::TERM);
+                turn.kill(Target::Gunicorn(id), turn.policy.stop_signal);
                 None
             }
             (Force::At(_), leader) => {

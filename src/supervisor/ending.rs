@@ -153,7 +153,7 @@ fn conclude(Gone { generation, rest }: &Gone, then: Then, turn: &mut Turn<'_>) -
         }
         // What hangs cannot be replaced, as what it holds cannot be had: the end of the container is what is left.
         (Then::Replace, Rest::Reaped(Outcome::NeverRan(_)) | Rest::Hangs) | (Then::Exit, _) => {
-            turn.exit(rest.code())
+            turn.exit(turn.policy.expected.code(rest.code()))
         }
     }
 }

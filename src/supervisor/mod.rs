@@ -57,7 +57,9 @@ pub struct Policy {
     pub budget: Budget,
     /// No budget recycles a generation younger than this.
     pub min_age: Duration,
-    /// The time between the child's SIGTERM and SIGKILL.
+    /// By which signal a generation is told to stop.
+    pub stop_signal: Signal,
+    /// The time between that and SIGKILL.
     pub grace_period: Duration,
     /// Who gets the signals that ostler gets.
     pub recipient: Recipient,
@@ -73,8 +75,32 @@ pub struct Policy {
     pub watchdog: Option<Duration>,
     /// What SIGUSR2 means.
     pub usr2: Usr2,
+    /// Which statuses of the child are as good as 0.
+    pub expected: Expected,
     /// What to write instead if no request is counted although connections come; `None`: nobody listens for that.
     pub cure: Option<Cure>,
+}
+
+/// Exit statuses that count as 0 (tini's `-e`): 128 + n is the end by signal n.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expected([u64; 4]);
+
+impl Expected {
+    /// The same, and this one.
+    #[must_use]
+    pub fn and(mut self, status: u8) -> Self {
+        if let Some(word) = self.0.get_mut(usize::from(status / 64)) {
+            *word |= 1 << (status % 64);
+        }
+        self
+    }
+
+    /// What ostler ends with for this status of the child.
+    #[must_use]
+    pub fn code(self, status: u8) -> u8 {
+        let word = self.0.get(usize::from(status / 64)).copied().unwrap_or_default();
+        if word >> (status % 64) & 1 == 1 { 0 } else { status }
+    }
 }
 
 /// Who gets forwarded signals.

@@ -90,9 +90,10 @@ fn spawning_is_answered() {
 #[test]
 fn what_is_told_before_the_answer_comes_after_it() {
     let started = "[1 is process 101 for 5]";
-    let stopped = format!("{started}, [TERM stops all in 25s], TERM to leader 1");
+    let stopped = format!("{started}, [TERM stops all in 25s], TERM to leader 1, CONT to leader 1");
     let forwarded = format!("{started}, [HUP forwarded], HUP to leader 1, [3 shed]");
-    let recycled = format!("{started}, answer 7 started 1, [1 on command in 0ns], TERM to leader 1");
+    let recycled =
+        format!("{started}, answer 7 started 1, [1 on command in 0ns], TERM to leader 1, CONT to leader 1");
     let dead = "[1 ByItself with 3: 0 in 0ns], TERM to group 1, CONT to group 1, reap 1";
     let again = "[1 not started, again in 100ms]";
     let exit = format!("{again}, [TERM stops all in 0ns], exit 143");
@@ -115,7 +116,7 @@ fn what_is_told_before_the_answer_comes_after_it() {
 
 #[test]
 fn what_is_told_late_may_have_to_wait_again() {
-    let replaced = "[1 is process 101 for 5], [1 on command in 0ns], TERM to leader 1, \
+    let replaced = "[1 is process 101 for 5], [1 on command in 0ns], TERM to leader 1, CONT to leader 1, \
                     [1 Recycled with 0: 0 in 0ns], TERM to group 1, CONT to group 1, reap 1, spawn 2 in A";
     let story =
         [USR2, exited(1, 0), gone(1), HUP].into_iter().fold(spawning(), |story, event| story.after(0, event));
@@ -125,7 +126,7 @@ fn what_is_told_late_may_have_to_wait_again() {
         (
             0,
             spawned(2),
-            "[2 is process 102 for 5], [HUP forwarded], HUP to leader 2, [TERM stops all in 25s], TERM to leader 2",
+            "[2 is process 102 for 5], [HUP forwarded], HUP to leader 2, [TERM stops all in 25s], TERM to leader 2, CONT to leader 2",
             "stopping 2 until 1s",
         ),
     ]);
@@ -133,8 +134,8 @@ fn what_is_told_late_may_have_to_wait_again() {
 
 #[test]
 fn serving_takes_signals() {
-    let stop = "[TERM stops all in 25s], TERM to leader 1";
-    let recycle = "[1 on command in 40s], TERM to leader 1";
+    let stop = "[TERM stops all in 25s], TERM to leader 1, CONT to leader 1";
+    let recycle = "[1 on command in 40s], TERM to leader 1, CONT to leader 1";
     let asked_to = format!("answer 7 started 1, {recycle}");
     table(
         serving,
@@ -158,15 +159,15 @@ fn the_whole_group_gets_signals_if_so_configured() {
     let group = || serving_by(Policy { recipient: Recipient::Group, ..POLICY });
     let mut story = group();
     assert_eq!(story.step(1, HUP), "[HUP forwarded], HUP to group 1");
-    assert_eq!(story.step(2, TERM), "[TERM stops all in 25s], TERM to group 1");
+    assert_eq!(story.step(2, TERM), "[TERM stops all in 25s], TERM to group 1, CONT to group 1");
     assert_eq!(story.step(1_002, TICK), "TERM to gunicorn 1");
     let mut story = group().after(1, served(1, 5));
-    assert_eq!(story.step(30_000, TICK), "[1 spent 5 of 5 in 30s], TERM to group 1");
+    assert_eq!(story.step(30_000, TICK), "[1 spent 5 of 5 in 30s], TERM to group 1, CONT to group 1");
 }
 
 #[test]
 fn a_budget_recycles_when_it_is_spent_and_the_generation_old_enough() {
-    let recycle = "[1 spent 5 of 5 in 30s], TERM to leader 1";
+    let recycle = "[1 spent 5 of 5 in 30s], TERM to leader 1, CONT to leader 1";
     table(
         serving,
         &[(1_000, served(1, 4), "", "serving 1"), (1_000, served(1, 5), "", "serving 1 until 30s")],
@@ -176,14 +177,24 @@ fn a_budget_recycles_when_it_is_spent_and_the_generation_old_enough() {
         &[
             (29_999, TICK, "", "serving 1 until 30s"),
             (30_000, TICK, recycle, "recycling 1 until 31s"),
-            (29_999, TERM, "[TERM stops all in 25s], TERM to leader 1", "stopping 1 until 30.999s"),
+            (
+                29_999,
+                TERM,
+                "[TERM stops all in 25s], TERM to leader 1, CONT to leader 1",
+                "stopping 1 until 30.999s",
+            ),
             // A command is obeyed at any age.
-            (10_001, USR2, "[1 on command in 10.001s], TERM to leader 1", "recycling 1 until 11.001s"),
+            (
+                10_001,
+                USR2,
+                "[1 on command in 10.001s], TERM to leader 1, CONT to leader 1",
+                "recycling 1 until 11.001s",
+            ),
         ],
     );
     // Spent when old enough already: at the Tick that ends the same batch of events.
     let mut story = serving().after(90_000, served(1, 7));
-    assert_eq!(story.step(90_000, TICK), "[1 spent 7 of 5 in 90s], TERM to leader 1");
+    assert_eq!(story.step(90_000, TICK), "[1 spent 7 of 5 in 90s], TERM to leader 1, CONT to leader 1");
     // No budget, no recycling.
     let unlimited = Policy { budget: Budget::default(), ..POLICY };
     let story = serving_by(unlimited).after(1, served(1, u64::MAX));
@@ -264,6 +275,52 @@ fn a_start_that_something_was_short_for_is_tried_again() {
 fn after_the_end_there_is_nothing() {
     ignores(ended, &[TICK, TERM, USR2, spawned(1), spawn_failed(1), exited(1, 0), gone(1), served(1, 9)]);
     ignores(ended, &[asked(), refused(1), ready(1), empty(Slot::A), waiting(Slot::A, &[1])]);
+}
+
+#[test]
+fn the_child_is_told_to_stop_by_the_signal_that_it_knows() {
+    let quit = || serving_by(Policy { stop_signal: Signal::QUIT, ..POLICY });
+    table(
+        quit,
+        &[
+            (
+                40_000,
+                TERM,
+                "[TERM stops all in 25s], QUIT to leader 1, CONT to leader 1",
+                "stopping 1 until 41s",
+            ),
+            (
+                40_000,
+                USR2,
+                "[1 on command in 40s], QUIT to leader 1, CONT to leader 1",
+                "recycling 1 until 41s",
+            ),
+            // What is passed on stays what it is.
+            (40_000, INT, "[INT forwarded], INT to leader 1", "serving 1"),
+        ],
+    );
+    let mut story = quit().after(40_000, TERM);
+    assert_eq!(story.step(41_000, TICK), "QUIT to gunicorn 1");
+}
+
+#[test]
+fn what_is_expected_of_the_child_is_as_good_as_0() {
+    let all = [0, 1, 63, 64, 127, 128, 143, 255].into_iter().fold(Expected::default(), Expected::and);
+    for status in 0..=255 {
+        let expected = if [1, 63, 64, 127, 128, 143, 255].contains(&status) { 0 } else { status };
+        assert_eq!(all.code(status), expected, "{status}");
+        assert_eq!(Expected::default().code(status), status);
+    }
+    let policy = || Policy { expected: Expected::default().and(3), ..POLICY };
+    for (code, exit) in [(3, "exit 0"), (4, "exit 4")] {
+        let mut story = serving_by(policy()).after(40_000, exited(1, code));
+        assert_eq!(story.step(40_000, gone(1)), exit);
+    }
+    // What is ostler's own is not the child's.
+    assert_eq!(
+        Story::new(Policy { expected: Expected::default().and(143), ..POLICY }).step(0, TERM),
+        "[TERM stops all in 0ns], exit 143"
+    );
 }
 
 #[test]

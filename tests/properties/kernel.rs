@@ -1,6 +1,6 @@
 //! A small model of the kernel and of the edge: it obeys orders in virtual time and answers as `system` does.
 
-use crate::life::{Body, Boot, Hearing, Life, Memory, Start, error};
+use crate::life::{Body, Boot, Hearing, Life, Memory, PRIVATE_STOP, Start, error};
 use crate::nonsense::Nonsense;
 use crate::surroundings::{Surroundings, Visitors};
 use ostler::supervisor::{
@@ -362,7 +362,7 @@ impl Group {
 
     /// What its leader does on a signal.
     fn hit(&mut self, signal: Signal, now: Instant) {
-        self.told |= matches!(signal, Signal::TERM | Signal::KILL);
+        self.told |= matches!(signal, Signal::TERM | Signal::KILL | PRIVATE_STOP);
         self.leader.hit(signal, now);
         if signal == Signal::HUP {
             // The processes that held it are replaced.

@@ -18,7 +18,8 @@ impl Judge {
         member.role = Role::Leaving(cause);
         if member.told.is_none() {
             (member.told, member.reminded) = (Some(now), now);
-            self.owe_kill(recipient, Signal::TERM);
+            self.owe_kill(recipient, self.policy.stop_signal);
+            self.owe_kill(recipient, Signal::CONT);
         }
     }
 
@@ -65,7 +66,7 @@ impl Judge {
             self.owe_kill(Target::Group(id), Signal::KILL);
         } else {
             member.reminded = now;
-            self.owe_kill(Target::Gunicorn(id), Signal::TERM);
+            self.owe_kill(Target::Gunicorn(id), self.policy.stop_signal);
         }
     }
 

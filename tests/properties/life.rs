@@ -3,6 +3,9 @@
 use ostler::supervisor::{Door, ExitStatus, Queue, Sight, Signal, SpawnCause, SpawnError, View, Worker};
 use std::time::{Duration, Instant};
 
+/// A signal that nobody but ostler sends, as `OSTLER_STOP_SIGNAL`.
+pub(crate) const PRIVATE_STOP: Signal = Signal(65);
+
 #[derive(Clone, Debug)]
 pub(crate) struct Life {
     pub(crate) start: Start,
@@ -194,7 +197,7 @@ impl Body {
 
     pub(crate) fn hit(&mut self, signal: Signal, now: Instant) {
         let after = match signal {
-            Signal::TERM | Signal::INT | Signal::QUIT => self.habits.asked,
+            Signal::TERM | Signal::INT | Signal::QUIT | PRIVATE_STOP => self.habits.asked,
             Signal::KILL => self.habits.killed,
             Signal(_) => None,
         };

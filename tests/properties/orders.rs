@@ -11,7 +11,9 @@ impl Judge {
         match order {
             Action::Log(notice) if !self.turn.owed.contains(order) => return self.told(notice),
             Action::Answer { client, answer } => return self.answered(*client, *answer),
-            Action::Kill { target, signal: Signal::TERM } => self.former_may_go(*target),
+            Action::Kill { target, signal } if *signal == self.policy.stop_signal => {
+                self.former_may_go(*target);
+            }
             Action::Log(_)
             | Action::Spawn { .. }
             | Action::Kill { .. }
@@ -83,7 +85,9 @@ impl Judge {
     fn kill(&self, target: Target, signal: Signal) -> Verdict {
         let (Target::Leader(id) | Target::Group(id) | Target::Gunicorn(id)) = target;
         let goes = self.members.iter().find(|member| member.id == id && !member.is_incumbent());
-        if let (Some(member), Some(_)) = (goes.filter(|_| signal == Signal::TERM), self.incumbent()) {
+        if let (Some(member), Some(_)) =
+            (goes.filter(|_| signal == self.policy.stop_signal), self.incumbent())
+        {
             prop_assert!(
                 self.steering.again.is_some() || member.slot != self.steering.to,
                 "stopped while new connections go there"

@@ -1,11 +1,11 @@
 //! Arbitrary policies, lives and things that come from outside.
 
 use crate::kernel::{External, Whose};
-use crate::life::{Boot, Habits, Hearing, Life, Memory, Start, Window};
+use crate::life::{Boot, Habits, Hearing, Life, Memory, PRIVATE_STOP, Start, Window};
 use crate::nonsense::nonsense;
 use crate::surroundings::{Surroundings, Visitors};
 use ostler::supervisor::{
-    Budget, Cure, ExitStatus, Policy, Ready, Recipient, Recycle, Signal, SpawnCause, Usr2,
+    Budget, Cure, ExitStatus, Expected, Policy, Ready, Recipient, Recycle, Signal, SpawnCause, Usr2,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -67,14 +67,16 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     let choices = (
         select(vec![Recipient::Leader, Recipient::Group]),
         select(vec![Usr2::Recycle, Usr2::Forwarded]),
+        prop_oneof![3 => Just(Signal::TERM), 1 => Just(PRIVATE_STOP)],
         cure,
     );
     (budget, recycle, ready, times, watchdog, choices).prop_map(
-        |(budget, recycle, ready, times, watchdog, (recipient, usr2, cure))| {
+        |(budget, recycle, ready, times, watchdog, (recipient, usr2, stop_signal, cure))| {
             let (min_age, grace_period, ready_timeout, linger) = times;
             Policy {
                 budget,
                 min_age,
+                stop_signal,
                 grace_period,
                 recipient,
                 recycle,
@@ -83,6 +85,7 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
                 linger,
                 watchdog,
                 usr2,
+                expected: Expected::default(),
                 cure,
             }
         },

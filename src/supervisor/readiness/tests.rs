@@ -2,14 +2,15 @@
 //!
 //! A row is `(milliseconds since its start, sight, verdict)`.
 
-use super::super::event::{View, Worker};
-use super::super::{Budget, Recipient, Recycle, Usr2};
+use super::super::event::{Signal, View, Worker};
+use super::super::{Budget, Expected, Recipient, Recycle, Usr2};
 use super::*;
 
 fn policy(ready: Ready) -> Policy {
     Policy {
         budget: Budget::default(),
         min_age: Duration::ZERO,
+        stop_signal: Signal::TERM,
         grace_period: Duration::ZERO,
         recipient: Recipient::Leader,
         recycle: Recycle::Handover,
@@ -18,6 +19,7 @@ fn policy(ready: Ready) -> Policy {
         linger: Duration::ZERO,
         watchdog: None,
         usr2: Usr2::Recycle,
+        expected: Expected::default(),
         cure: None,
     }
 }

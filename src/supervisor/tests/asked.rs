@@ -18,7 +18,7 @@ fn a_recycle_on_command() {
     alone().after(40_000, asked()).goes(&[
         (40_000, spawned(2), "[2 is process 102 for 5]", "handing over 1 to 2 until 40.05s"),
         (41_000, ready(2), "steer to B, [1 handed over to 2 in 1s]", "draining 1 beside 2 until 41s"),
-        (42_000, empty(Slot::A), "TERM to leader 1", "retiring 1 beside 2 until 43s"),
+        (42_000, empty(Slot::A), "TERM to leader 1, CONT to leader 1", "retiring 1 beside 2 until 43s"),
     ]);
     // Nor does it wait until the next try is due.
     let pausing = || alone().after(10_000, served(1, 5)).after(30_000, TICK).after(30_000, spawn_failed(2));
@@ -84,9 +84,14 @@ fn usr2_may_be_the_childs() {
         (30_000, USR2, &to(1), "handing over 1 to 2 until 30.05s"),
         (31_000, ready(2), "steer to B, [1 handed over to 2 in 1s]", "draining 1 beside 2 until 31s"),
         (31_000, USR2, &to(2), "draining 1 beside 2 until 31s"),
-        (32_000, empty(Slot::A), "TERM to leader 1", "retiring 1 beside 2 until 33s"),
+        (32_000, empty(Slot::A), "TERM to leader 1, CONT to leader 1", "retiring 1 beside 2 until 33s"),
         (32_000, USR2, &to(2), "retiring 1 beside 2 until 33s"),
-        (32_500, TERM, "[TERM stops all in 25s], TERM to leader 2", "stopping 2 and 1 until 33s"),
+        (
+            32_500,
+            TERM,
+            "[TERM stops all in 25s], TERM to leader 2, CONT to leader 2",
+            "stopping 2 and 1 until 33s",
+        ),
         (32_500, USR2, &to(2), "stopping 2 and 1 until 33s"),
     ]);
 }

@@ -15,16 +15,31 @@ fn age_recycles_at_its_time_and_not_before_the_minimum() {
         old,
         &[
             (99_999, TICK, "", "serving 1 until 100s"),
-            (100_000, TICK, "[1 older than 100s in 100s], TERM to leader 1", "recycling 1 until 101s"),
+            (
+                100_000,
+                TICK,
+                "[1 older than 100s in 100s], TERM to leader 1, CONT to leader 1",
+                "recycling 1 until 101s",
+            ),
             // Whichever is first.
             (50_000, served(1, 5), "", "serving 1 until 30s"),
         ],
     );
     let story = old().after(50_000, served(1, 5));
-    story.goes(&[(50_000, TICK, "[1 spent 5 of 5 in 50s], TERM to leader 1", "recycling 1 until 51s")]);
+    story.goes(&[(
+        50_000,
+        TICK,
+        "[1 spent 5 of 5 in 50s], TERM to leader 1, CONT to leader 1",
+        "recycling 1 until 51s",
+    )]);
     serving_by(age(10)).goes(&[
         (29_999, TICK, "", "serving 1 until 30s"),
-        (30_000, TICK, "[1 older than 10s in 30s], TERM to leader 1", "recycling 1 until 31s"),
+        (
+            30_000,
+            TICK,
+            "[1 older than 10s in 30s], TERM to leader 1, CONT to leader 1",
+            "recycling 1 until 31s",
+        ),
     ]);
     let asked_to_end = old().after(1_000, INT);
     assert_eq!(asked_to_end.state(), "serving 1");
@@ -112,7 +127,12 @@ fn memory_recycles_when_it_was_too_much_three_times_in_a_row() {
     story.goes(&[
         (105_000, TICK, "measure 1 up to 1000", "serving 1 until 106s"),
         (105_000, holds(1, 1234), "", "serving 1 until 30s"),
-        (105_000, TICK, "[1 holds 1234 of 1000 in 105s], TERM to leader 1", "recycling 1 until 106s"),
+        (
+            105_000,
+            TICK,
+            "[1 holds 1234 of 1000 in 105s], TERM to leader 1, CONT to leader 1",
+            "recycling 1 until 106s",
+        ),
     ]);
     // What is given back before it is old enough, or while something else hinders, recycles nobody.
     let big = [5, 6, 7].into_iter().fold(memory(), |story, second| measured(story, second, 1000));

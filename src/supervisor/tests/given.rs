@@ -13,6 +13,7 @@ pub(super) const POLICY: Policy = Policy {
         memory: None,
     },
     min_age: Duration::from_secs(30),
+    stop_signal: Signal::TERM,
     grace_period: Duration::from_secs(25),
     recipient: Recipient::Leader,
     recycle: Recycle::Restart,
@@ -21,6 +22,7 @@ pub(super) const POLICY: Policy = Policy {
     linger: Duration::from_secs(1),
     watchdog: None,
     usr2: Usr2::Recycle,
+    expected: Expected([0; 4]),
     cure: None,
 };
 

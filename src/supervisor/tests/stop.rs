@@ -5,16 +5,17 @@ use super::*;
 
 #[test]
 fn a_stop_comes_to_all_there_are() {
-    let stop_1 = "[TERM stops all in 25s], TERM to leader 1";
-    let stop_2 = "[TERM stops all in 25s], TERM to leader 2";
-    let both = "[TERM stops all in 25s], TERM to leader 1, TERM to leader 2";
+    let stop_1 = "[TERM stops all in 25s], TERM to leader 1, CONT to leader 1";
+    let stop_2 = "[TERM stops all in 25s], TERM to leader 2, CONT to leader 2";
+    let both =
+        "[TERM stops all in 25s], TERM to leader 1, CONT to leader 1, TERM to leader 2, CONT to leader 2";
     for (given, at, orders, next) in [
         (alone as fn() -> Story, 31_000, stop_1, "stopping 1 until 32s"),
         (starting, 31_000, both, "stopping 1 and 2 until 32s"),
         (
             draining,
             33_000,
-            "[TERM stops all in 25s], TERM to leader 2, TERM to leader 1",
+            "[TERM stops all in 25s], TERM to leader 2, CONT to leader 2, TERM to leader 1, CONT to leader 1",
             "stopping 2 and 1 until 34s",
         ),
         // Those that were told before keep the grace that they were given.
@@ -97,7 +98,7 @@ fn two_that_go_for_different_reasons_each_tell_theirs() {
 fn a_server_that_is_asked_to_end_is_not_replaced() {
     for (signal, name) in [(INT, "INT"), (QUIT, "QUIT")] {
         let to = |id| format!("[{name} forwarded], {name} to leader {id}");
-        let successor_stops = format!("{}, steer to A, TERM to leader 2", to(1));
+        let successor_stops = format!("{}, steer to A, TERM to leader 2, CONT to leader 2", to(1));
         for (given, at, orders, next) in [
             (alone as fn() -> Story, 31_000, to(1), "serving 1"),
             // There is nothing to hand over any more.

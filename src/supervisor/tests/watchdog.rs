@@ -90,7 +90,7 @@ fn a_hung_server_is_not_waited_for() {
         (
             71_000,
             ready(2),
-            "steer to B, [1 handed over to 2 in 1s], TERM to leader 1",
+            "steer to B, [1 handed over to 2 in 1s], TERM to leader 1, CONT to leader 1",
             "retiring 1 beside 2 until 72s",
         ),
         (96_000, TICK, kill_all, "retiring 1 beside 2 until 101s"),
@@ -160,7 +160,12 @@ fn a_hung_server_is_replaced_by_other_strategies_too() {
     };
     let seen = || waiting(Slot::A, &[1, 2]);
     hung(Policy { recycle: Recycle::Restart, ..WATCHED }).goes(&[
-        (70_000, seen(), "[1 hung for 10s in 70s], TERM to leader 1", "recycling 1 until 71s"),
+        (
+            70_000,
+            seen(),
+            "[1 hung for 10s in 70s], TERM to leader 1, CONT to leader 1",
+            "recycling 1 until 71s",
+        ),
         (70_500, exited(1, 0), END, "recycling 1 until 95s"),
         (70_500, gone(1), "spawn 2 in A", "spawning 2"),
         (70_500, spawned(2), "[2 is process 102 for 5]", "serving 2 until 130.5s"),
