@@ -39,6 +39,12 @@ impl Lines {
         Self { rule, skip, begun: Vec::new() }
     }
 
+    /// Which lines count.
+    #[must_use]
+    pub fn rule(&self) -> Rule {
+        self.rule
+    }
+
     /// The requests that end in `bytes`.
     pub fn take(&mut self, bytes: &[u8]) -> Tally {
         let mut tally = Tally::default();

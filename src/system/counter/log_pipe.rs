@@ -24,7 +24,6 @@ const LONGEST_LINE: usize = 64 << 10;
 pub(in crate::system) struct LogPipe {
     read_end: OwnedFd,
     lines: Lines,
-    rule: Rule,
     /// What has not come to its end yet of a line that is to go on.
     unfinished: Vec<u8>,
 }
@@ -39,7 +38,7 @@ impl LogPipe {
         let _ = fcntl(&read_end, FcntlArg::F_SETPIPE_SZ(PIPE_BUFFER));
         // gunicorn opens it by name, and may have become another user by then (gosu; --user and SIGUSR1).
         let _ = fchmod(&write_end, Mode::from_bits_truncate(0o622));
-        Ok((Self { read_end, lines: Lines::new(rule, skip), rule, unfinished: Vec::new() }, write_end))
+        Ok((Self { read_end, lines: Lines::new(rule, skip), unfinished: Vec::new() }, write_end))
     }
 
     pub(in crate::system) fn as_fd(&self) -> BorrowedFd<'_> {
@@ -64,7 +63,7 @@ impl LogPipe {
                     tally.counted += counted;
                     tally.left_out += left_out;
                     heard += length;
-                    if let (Rule::RequestLines, Some(passage)) = (self.rule, &mut passage) {
+                    if let (true, Some(passage)) = (self.goes_on(), &mut passage) {
                         self.pass_on(bytes, passage);
                     }
                     if length < LONGEST_READ {
@@ -97,7 +96,7 @@ impl LogPipe {
 
     /// Does what comes here go on to ostler's own stdout?
     pub(in crate::system) fn goes_on(&self) -> bool {
-        self.rule == Rule::RequestLines
+        self.lines.rule() == Rule::RequestLines
     }
 }
 
