@@ -39,7 +39,7 @@ impl Silence {
         }
     }
 
-    /// A request was counted.
+    /// A request was told of, even if it is one that is left out of the count.
     pub(super) fn is_broken(&mut self) {
         *self = Self::Over;
     }

@@ -22,7 +22,7 @@ pub(super) const POLICY: Policy = Policy {
     linger: Duration::from_secs(1),
     watchdog: None,
     usr2: Usr2::Recycle,
-    expected: Expected([0; 4]),
+    expected: Expected::NONE,
     cure: None,
 };
 
