@@ -12,8 +12,9 @@ use anyhow::Result;
 use arguments::Invocation;
 use chart::{Curve, Panel};
 use ostler::supervisor::{
-    Action, Budget, Door, Event, ExitStatus, Expected, GenerationId, Notice, Outcome, Pid, Policy, Queue,
-    Ready, Recipient, Recycle, Sight, Signal, Slot, Supervisor, Target, Usr2, View,
+    Action, Budget, Door, Event, ExitStatus, Expected, Follow, GenerationId, Meanings, Notice, Outcome, Pid,
+    Policy, Queue, Ready, Recipient, Recycle, Restart, RestartLimit, Sight, Signal, Slot, Supervisor, Target,
+    View, Workers,
 };
 use page::Page;
 use std::collections::VecDeque;
@@ -84,13 +85,21 @@ impl Task {
             min_age: Duration::from_secs(30),
             stop_signal: Signal::TERM,
             grace_period: Duration::from_secs(25),
+            drain_delay: Duration::ZERO,
+            restart: Restart::Never,
+            cores: None,
+            metrics: None,
+            disk_warn: None,
+            restart_limit: RestartLimit { ends: 5, window: Duration::from_mins(1) },
+            follow: Follow::Nobody,
+            workers: Workers::Unwatched,
             recipient: Recipient::Leader,
             recycle: Recycle::Handover,
             ready: Ready::Accept,
             ready_timeout: Duration::from_mins(1),
             linger: Duration::from_secs(1),
             watchdog: None,
-            usr2: Usr2::Recycle,
+            signals: Meanings::PLAIN,
             expected: Expected::default(),
             cure: None,
         };
@@ -151,6 +160,14 @@ impl Task {
             Action::Log(_)
             | Action::Kill { .. }
             | Action::Follow { .. }
+            | Action::SeekHeir(_)
+            | Action::Sweep(_)
+            | Action::TidyCores(_)
+            | Action::Show { .. }
+            | Action::Publish(_)
+            | Action::LookAtDisk
+            | Action::SearchGrown
+            | Action::WatchWorkers(_)
             | Action::Steer(Slot::A | Slot::B)
             | Action::CheckQueue(_)
             | Action::Measure { .. }

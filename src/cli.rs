@@ -12,26 +12,26 @@ Usage: ostler [OPTIONS] [--] PROGRAM [ARGS...]    also: -h --help -l --version
   -g  send signals to the whole process group   -s  reap orphans, PID 1 or not
   -v  tell more (OSTLER_LOG_LEVEL=debug)        -w  warn of every reaped orphan
   -e N  end with 0 where the program does with N    -p SIG  if the parent ends
-  --check    show the configuration and where it comes from; start nothing
-  --recycle  in a container where ostler runs: replace its program's processes
-Environment (default):
-  OSTLER_ULIMIT_CORE (0)          no core files; every ulimit has such a name
-  OSTLER_MAX_REQUESTS (off)       recycle after so many requests,
-  OSTLER_MAX_AGE (off)            or so long, each with a random _JITTER (0),
-  OSTLER_MAX_MEMORY (off)         or with so much memory: 800MiB, 80%
-  OSTLER_COUNT (auto)             by statsd, access-log, stdout, connections
-  OSTLER_COUNT_SKIP (none), OSTLER_STATSD_FORWARD (none)
-  OSTLER_MIN_AGE (30s)            nothing younger is recycled
-  OSTLER_LISTEN (none)            sockets to hold open, such as 0.0.0.0:8000,
-                                  with _BACKLOG (2048), _MODE (0777), _OWNER
-  OSTLER_RECYCLE (auto)           by handover, restart or reload[:SIGNAL]
-  OSTLER_READY (accept)           or notify, delay:T; OSTLER_HEALTH_PATH (none)
-  OSTLER_READY_TIMEOUT (60s), OSTLER_LINGER (1s), OSTLER_STEERING (auto)
-  OSTLER_WATCHDOG (off)           so long may nobody be accepted who waits
-  OSTLER_GRACE_PERIOD (25s)       between OSTLER_STOP_SIGNAL (TERM) and SIGKILL
-  OSTLER_LOG (text), OSTLER_LOG_LEVEL (info): json, off; error, warn, debug
-Exit status: the program's own; 128+N if signal N ended it; 127 not found; 126
-not executable; 1 bad configuration. Each variable: docs/configuration.md
+  --check  show the configuration; start nothing   In a container where it runs:
+  --status [--watch] [--json]  what goes on   --health  end with 0 if it serves
+  --recycle  a new generation  --metrics (Prometheus)  --doctor [DIR] [--json]
+Environment, each with OSTLER_ in front (its default); docs/configuration.md:
+  ULIMIT_CORE (0)      no core files (CORES=keep:N: the newest N); all ulimits
+  MAX_REQUESTS (off)   recycle after so many requests, or so long, or with so
+  MAX_AGE (off)        much memory (800MiB, 80%), each but the last with some
+  MAX_MEMORY (off)     random _JITTER (0) more; nothing younger than MIN_AGE
+  COUNT (auto)         statsd, access-log, ...; COUNT_SKIP, STATSD_FORWARD
+  LISTEN (none)        0.0.0.0:8000; LISTEN_BACKLOG, LISTEN_MODE, LISTEN_OWNER
+  RECYCLE (auto)       by handover, restart or reload[:SIGNAL]
+  READY (accept)       or notify, delay:T; HEALTH_PATH, READY_TIMEOUT (60s),
+                       LINGER (1s), STEERING (auto), WATCHDOG (off)
+  STOP_SIGNAL (TERM)   DRAIN_DELAY (0) after SIGTERM; SIGKILL after another
+                       GRACE_PERIOD (25s); SIGNALS (TERM=QUIT,HUP=) rewrites
+  RESTART (never)      on-failure, always: RESTART_LIMIT (5/1m); PIDFILE
+  USER (keep)          app, app:web; CAPS, NO_NEW_PRIVS (auto), UMASK (keep)
+  METRICS (off)        emf:60s, statsd:host:port; DISK_WARN (off) such as 80%
+  LOG (text)           json, off; LOG_LEVEL (info): error, warn, debug
+Exit status: the program's; 128+N: signal N; 126, 127: not run; 1: bad setting
 ";
 
 /// What the command line asks for.
@@ -45,10 +45,36 @@ pub enum Invocation {
     Licence,
     /// Show the configuration.
     Check(Overrides, Vec<OsString>),
+    /// Look at this container, for core files below this folder.
+    Doctor(OsString, Form),
     /// Ask the ostler of this container for a recycle.
     Recycle,
+    /// Show what it does.
+    Status(Form, Show),
+    /// Say whether requests are answered here.
+    Health,
+    /// Show its figures.
+    Metrics,
     /// Run this command, which is not empty.
     Run(Overrides, Vec<OsString>),
+}
+
+/// Who is to read the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// People.
+    Table,
+    /// Programs.
+    Json,
+}
+
+/// How often it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// Once.
+    Once,
+    /// Every second, until somebody has seen enough.
+    Again,
 }
 
 /// Reads the arguments, the program's own name not among them.
@@ -82,7 +108,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help),
             Arg::Long("version") => return Ok(Invocation::Version),
             Arg::Long("check") => check = Some(()),
+            Arg::Long(word @ ("doctor" | "status" | "json" | "watch")) => {
+                return look(word.to_owned(), &mut parser);
+            }
             Arg::Long("recycle") => return Ok(Invocation::Recycle),
+            Arg::Long("health") => return Ok(Invocation::Health),
+            Arg::Long("metrics") => return Ok(Invocation::Metrics),
             Arg::Value(program) => {
                 command.push(program);
                 command.extend(parser.raw_args().map_err(|error| error.to_string())?);
@@ -97,6 +128,34 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         (Some(()), _) => Ok(Invocation::Check(overrides, command)),
         (None, false) => Ok(Invocation::Run(overrides, command)),
         (None, true) => Err("no program to run; write ostler -- PROGRAM [ARGS...]".into()),
+    }
+}
+
+/// A line that has said one of these words already: the others of them, and a folder, in any order.
+fn look(first: String, parser: &mut Parser) -> Result<Invocation, String> {
+    const CURE: &str = "write ostler --status [--watch] [--json], or ostler --doctor [DIR] [--json]";
+    let (mut words, mut folder) = (vec![first], None);
+    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+        match argument {
+            Arg::Long(word @ ("doctor" | "status" | "json" | "watch")) => words.push(word.to_owned()),
+            Arg::Value(path) if folder.is_none() => folder = Some(path),
+            Arg::Value(_) | Arg::Short(_) | Arg::Long(_) => {
+                return Err(format!("{}; {CURE}", argument.unexpected()));
+            }
+        }
+    }
+    let said = |word: &str| words.iter().any(|said| said == word);
+    let form = if said("json") { Form::Json } else { Form::Table };
+    let show = if said("watch") { Show::Again } else { Show::Once };
+    match (said("doctor"), said("status"), show, folder) {
+        (true, false, Show::Once, folder) => {
+            Ok(Invocation::Doctor(folder.unwrap_or_else(|| ".".into()), form))
+        }
+        (false, true, show, None) => Ok(Invocation::Status(form, show)),
+        (_, _, _, _) => Err(format!(
+            "{}: {CURE}",
+            words.iter().map(|word| format!("--{word}")).collect::<Vec<_>>().join(" ")
+        )),
     }
 }
 
@@ -161,7 +220,39 @@ mod tests {
         assert_eq!(parsed(&["-h"]), Ok(Invocation::Help));
         assert_eq!(parsed(&["--help"]), Ok(Invocation::Help));
         assert_eq!(parsed(&["--version"]), Ok(Invocation::Version));
+        assert_eq!(parsed(&["--health"]), Ok(Invocation::Health));
+        assert_eq!(parsed(&["--metrics"]), Ok(Invocation::Metrics));
+        assert_eq!(parsed(&["--recycle"]), Ok(Invocation::Recycle));
         assert_eq!(parsed(&["--check"]), Ok(Invocation::Check(Overrides::default(), Vec::new())));
+    }
+
+    #[test]
+    fn the_doctors_words_come_in_any_order() {
+        let table = |folder: &str| Ok(Invocation::Doctor(folder.into(), Form::Table));
+        let json = |folder: &str| Ok(Invocation::Doctor(folder.into(), Form::Json));
+        for (arguments, expected) in [
+            (&["--doctor"][..], table(".")),
+            (&["--doctor", "/app"], table("/app")),
+            (&["--doctor", "--", "--json"], table("--json")),
+            (&["--doctor", "--json"], json(".")),
+            (&["--json", "--doctor"], json(".")),
+            (&["--doctor", "--json", "/app"], json("/app")),
+            (&["--doctor", "/app", "--json"], json("/app")),
+            (&["--json", "/app", "--doctor"], json("/app")),
+        ] {
+            assert_eq!(parsed(arguments), expected, "{arguments:?}");
+        }
+        let status = |form, show| Ok(Invocation::Status(form, show));
+        for (arguments, expected) in [
+            (&["--status"][..], status(Form::Table, Show::Once)),
+            (&["--status", "--json"], status(Form::Json, Show::Once)),
+            (&["--watch", "--status"], status(Form::Table, Show::Again)),
+            (&["--json", "--watch", "--status"], status(Form::Json, Show::Again)),
+        ] {
+            assert_eq!(parsed(arguments), expected, "{arguments:?}");
+        }
+        // The control: behind a program they are the program's.
+        assert_eq!(parsed(&["x", "--doctor"]), Ok(run(Overrides::default(), &["x", "--doctor"])));
     }
 
     #[test]
@@ -175,6 +266,14 @@ mod tests {
             (&["-p", "NOPE", "y"], "-p NOPE: write a signal"),
             (&["--nonsense"], "'--nonsense'; ostler --help"),
             (&["--check=1", "x"], "--check"),
+            (&["--json"], "--json: write ostler --status [--watch] [--json], or ostler --doctor [DIR]"),
+            (&["--json", "x"], "write ostler --status"),
+            (&["--watch"], "write ostler --status"),
+            (&["--status", "x"], "write ostler --status"),
+            (&["--status", "--doctor"], "write ostler --status"),
+            (&["--doctor", "--watch"], "write ostler --status"),
+            (&["--doctor", "x", "y"], "or ostler --doctor [DIR] [--json]"),
+            (&["--doctor", "-v"], "'-v'; write ostler --status"),
         ] {
             let error = parsed(arguments).unwrap_err();
             assert!(error.contains(cure), "{arguments:?}: {error}");

@@ -18,12 +18,14 @@ mod boot;
 pub mod cli;
 pub mod config;
 pub mod count;
+pub mod doctor;
 pub mod log;
 mod sink;
+pub mod status;
 pub mod supervisor;
 pub mod system;
 
-pub use boot::{Booted, boot, check, print, recycle};
+pub use boot::{Booted, boot, check, doctor, health, metrics, print, recycle, status};
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -37,28 +39,39 @@ pub fn run(booted: Booted) -> u8 {
         let timeout = supervisor.deadline().map(|deadline| deadline.saturating_duration_since(now()));
         let mut events = VecDeque::from(system.wait(timeout));
         while let Some(event) = events.pop_front() {
-            let mut answers = VecDeque::new();
+            let mut answers = Vec::new();
             for action in supervisor.step(now(), event) {
                 match &action {
                     Action::Exit(code) => return *code,
                     Action::Log(notice) => log.notice(notice),
+                    Action::Show { client, page, status } => {
+                        system.show(*client, *page, status, log.lines_dropped());
+                    }
+                    Action::Publish(status) => system.publish(status, log.lines_dropped()),
                     Action::Spawn { .. }
                     | Action::Kill { .. }
                     | Action::Reap(_)
                     | Action::Follow { .. }
+                    | Action::SeekHeir(_)
+                    | Action::WatchWorkers(_)
+                    | Action::Sweep(_)
+                    | Action::TidyCores(_)
                     | Action::Look(_)
                     | Action::Steer(_)
                     | Action::CheckDrain(_)
                     | Action::CheckQueue(_)
                     | Action::Measure { .. }
                     | Action::CountConnections
+                    | Action::LookAtDisk
+                    | Action::SearchGrown
                     | Action::Shed(_)
                     | Action::Answer { .. } => answers.extend(system.perform(&action)),
                 }
             }
             // What came of an order at once is a fact before all that is still to be told.
-            answers.append(&mut events);
-            events = answers;
+            for answer in answers.into_iter().rev() {
+                events.push_front(answer);
+            }
         }
     }
 }

@@ -16,7 +16,11 @@ fn main() -> ExitCode {
         Ok(Invocation::Version) => ostler::print(VERSION.as_bytes()),
         Ok(Invocation::Licence) => ostler::print(include_bytes!("../LICENSE-MIT")),
         Ok(Invocation::Check(overrides, command)) => ostler::check(&overrides, &command),
-        Ok(Invocation::Recycle) => ostler::recycle(),
+        Ok(Invocation::Doctor(folder, form)) => patiently(signals, || ostler::doctor(&folder, form)),
+        Ok(Invocation::Status(form, show)) => patiently(signals, || ostler::status(form, show)),
+        Ok(Invocation::Health) => patiently(signals, ostler::health),
+        Ok(Invocation::Metrics) => patiently(signals, ostler::metrics),
+        Ok(Invocation::Recycle) => patiently(signals, ostler::recycle),
         Ok(Invocation::Run(overrides, command)) => {
             ostler::boot(signals, &overrides, command).map(ostler::run)
         }
@@ -32,4 +36,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// It may take seconds, and Ctrl-C or SIGTERM is to end it.
+fn patiently<T>(signals: io::Result<Signals>, ask: impl FnOnce() -> T) -> T {
+    let _ = signals.map(|signals| signals.give_back());
+    ask()
 }

@@ -28,7 +28,7 @@ fn sources(room: &str) -> Vec<(PathBuf, String)> {
 
 /// The rooms of the library that a text names.
 fn rooms_named(text: &str) -> BTreeSet<&'static str> {
-    let rooms = ["boot", "cli", "config", "count", "log", "sink", "supervisor", "system"];
+    let rooms = ["boot", "cli", "config", "count", "doctor", "log", "sink", "status", "supervisor", "system"];
     rooms.into_iter().filter(|room| text.contains(&format!("crate::{room}"))).collect()
 }
 
@@ -38,8 +38,10 @@ fn imports_run_one_way() {
         ("supervisor", &[][..]),
         ("count", &[]),
         ("config", &["count", "supervisor"]),
+        ("doctor", &["config"]),
         ("log", &["config", "sink", "supervisor"]),
-        ("system", &["config", "count", "sink", "supervisor"]),
+        ("status", &["count", "doctor", "supervisor"]),
+        ("system", &["config", "count", "doctor", "sink", "status", "supervisor"]),
     ] {
         for (path, text) in sources(room) {
             for named in rooms_named(&text) {
@@ -69,7 +71,9 @@ fn the_pure_rooms_know_nothing_of_the_system() {
         "unsafe",
         "println!",
     ];
-    for (path, text) in [sources("supervisor"), sources("count")].concat() {
+    for (path, text) in
+        [sources("supervisor"), sources("count"), sources("doctor"), sources("status")].concat()
+    {
         // Test modules read the clock once, to have an instant to begin with.
         let code = text.split("#[cfg(test)]").next().unwrap();
         if path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("tests")) {
@@ -86,11 +90,11 @@ fn the_clock_is_read_in_one_place() {
     let all: String = sources("")
         .into_iter()
         .filter(|(path, _)| !path.to_string_lossy().contains("tests"))
-        .map(|(_, text)| text)
+        .map(|(_, text)| text.split("#[cfg(test)]").next().unwrap().to_owned())
         .collect();
     let calls = all.matches("Instant::now()").count();
-    // The loop's, and the supervisor's birth.
-    assert_eq!(calls, 2);
+    // The loop's, and the supervisor's birth; and that of `--health`, which is a process of its own.
+    assert_eq!(calls, 3);
 }
 
 #[test]
@@ -98,8 +102,8 @@ fn unsafe_is_counted() {
     let count = |text: &str| text.matches("unsafe {").count();
     let blocks: Vec<_> =
         sources("").iter().map(|(path, text)| (path.clone(), count(text))).filter(|(_, n)| *n > 0).collect();
-    // kill, sigaction, waitid, fork.
-    assert_eq!(blocks.iter().map(|(_, n)| n).sum::<usize>(), 4, "{blocks:?}");
+    // kill, sigaction, waitid, fork, ioctl.
+    assert_eq!(blocks.iter().map(|(_, n)| n).sum::<usize>(), 5, "{blocks:?}");
     assert!(blocks.iter().all(|(path, _)| path.starts_with(root().join("src/system"))));
 }
 
@@ -135,9 +139,13 @@ fn every_variable_is_documented_and_none_is_invented() {
         "docs/configuration.md",
         "docs/operations.md",
         "docs/counting.md",
+        "docs/doctor.md",
         "docs/budgets.md",
         "docs/handover.md",
+        "docs/reliability.md",
         "docs/signals.md",
+        "docs/security.md",
+        "docs/deploy/README.md",
         "Dockerfile.example",
     ] {
         let text = self::page(name);
@@ -148,8 +156,32 @@ fn every_variable_is_documented_and_none_is_invented() {
             );
         }
     }
-    for name in words(ostler::cli::HELP, "OSTLER_") {
-        assert!(known.contains(name), "--help invents {name}");
+    for (path, text) in sources("doctor") {
+        for word in words(&text, "OSTLER_") {
+            assert!(known.contains(word), "a hint of {} invents {word}", path.display());
+        }
+    }
+    let help: BTreeSet<_> = words(ostler::cli::HELP, "").into_iter().collect();
+    for name in &known {
+        let tail = name.strip_prefix("OSTLER_").unwrap();
+        let one_for_all = tail.starts_with("ULIMIT_") || tail.ends_with("_JITTER");
+        assert!(help.contains(tail) || one_for_all, "--help does not tell of {name}");
+    }
+}
+
+#[test]
+fn every_finding_of_the_doctor_is_documented_and_none_is_invented() {
+    let mut findings = BTreeSet::new();
+    for (_, text) in sources("doctor/findings") {
+        let names = text.split("const NAME: &str = \"").skip(1);
+        findings.extend(names.map(|name| name.split('"').next().unwrap().to_owned()));
+    }
+    assert!(findings.len() >= 15, "{findings:?}");
+    let page = page("docs/doctor.md");
+    for section in ["## The findings", "## JSON"] {
+        let table = page.split(section).nth(1).unwrap().split("\n## ").next().unwrap();
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        assert_eq!(rows.map(str::to_owned).collect::<BTreeSet<_>>(), findings, "{section}");
     }
 }
 

@@ -281,7 +281,7 @@ fn check_tells_what_counting_changes() {
 #[test]
 fn help_and_version() {
     for (flag, words) in
-        [("-h", "Usage: ostler"), ("--help", "OSTLER_ULIMIT_CORE"), ("--version", "ostler version 0.")]
+        [("-h", "Usage: ostler"), ("--help", "ULIMIT_CORE (0)"), ("--version", "ostler version 0.")]
     {
         let mut namespace = Setup::new(OSTLER, [flag]).run();
         assert_eq!(namespace.end(), 0);

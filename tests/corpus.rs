@@ -1,7 +1,10 @@
 //! What fuzzing has found worth keeping, as ordinary tests: no input panics, and however it is cut, the count is the same.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use ostler::count::{Lines, Rule, Tally, requests};
+#[path = "../fuzz/inputs.rs"]
+mod inputs;
+
+use ostler::count::{Lines, Rule, Tally, is_companion, requests};
 use std::fs;
 use std::path::Path;
 
@@ -15,7 +18,12 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 
 #[test]
 fn datagrams() {
-    let total = corpus("statsd").iter().map(|datagram| requests(datagram)).fold(0, u64::saturating_add);
+    let told = |datagram: &Vec<u8>| {
+        let requests = requests(datagram);
+        assert!(requests == 0 || datagram.contains(&b'\n') || !is_companion(datagram));
+        requests
+    };
+    let total = corpus("statsd").iter().map(told).fold(0, u64::saturating_add);
     assert_eq!(total, u64::MAX, "one of them holds more than fits");
 }
 
@@ -36,5 +44,12 @@ fn lines() {
                 assert_eq!(sum, whole, "{:?}", String::from_utf8_lossy(&bytes));
             }
         }
+    }
+}
+
+#[test]
+fn settings() {
+    for bytes in corpus("settings") {
+        inputs::settings(&bytes);
     }
 }

@@ -2,12 +2,15 @@
 //! engine answers.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod support;
+
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use support::terminal::{CTRL_C, Terminal};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -30,7 +33,7 @@ impl Image {
         let name = format!("ostler-test-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(&name);
         fs::create_dir_all(&folder).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_ostler"), folder.join("ostler")).unwrap();
+        fs::copy(support::OSTLER, folder.join("ostler")).unwrap();
         let busybox = Path::new("/bin/busybox");
         assert!(busybox.exists(), "busybox is missing: apt-get install busybox-static (tests/setup does it)");
         fs::copy(busybox, folder.join("busybox")).unwrap();
@@ -145,6 +148,28 @@ fn where_nothing_can_be_forked_it_waits_and_still_stops() {
     assert!(container.log().contains("cannot fork"), "{}", container.log());
     text(&docker(&["stop", "-t", "30", &container.0]));
     assert_eq!(container.exit_status(), "143");
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn whoever_came_by_docker_exec_is_asked_to_end_too() {
+    let image = Image::new();
+    let end = |options: &[&str]| {
+        let loops = "echo ready; while :; do /busybox sleep 0.1; done";
+        let container = image.run(options, &format!("trap 'exit 3' TERM; {loops}"));
+        container.wait_for_log("ready");
+        let guest = format!("trap 'echo guest >/proc/1/fd/1; exit' TERM; echo there >/proc/1/fd/1; {loops}");
+        text(&docker(&["exec", "-d", &container.0, "/sh", "-c", &guest]));
+        container.wait_for_log("there");
+        text(&docker(&["stop", "-t", "30", &container.0]));
+        (container.exit_status(), container.log())
+    };
+    let (status, log) = end(&[]);
+    assert_eq!(status, "3", "{log}");
+    assert!(log.contains("others-left") && log.contains("guest\n"), "{log}");
+    // The control: under docker's own init it is only killed.
+    let (_, log) = end(&["--init", "--entrypoint="]);
+    assert!(!log.contains("guest\n"), "{log}");
 }
 
 #[test]
@@ -276,4 +301,202 @@ fn a_program_that_holds_too_much_memory_is_recycled() {
     let container = image.run(&options, script);
     container.wait_for_log("the memory budget is spent");
     container.wait_for_log("generation=2");
+}
+
+/// `docker run -it`, with a person before it.
+struct Sitting {
+    terminal: Terminal,
+    client: Child,
+    _container: Container,
+}
+
+impl Sitting {
+    fn new(image: &Image, options: &[&str], command: &[&str]) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{}-sitting-{}", image.0, NUMBER.fetch_add(1, Ordering::Relaxed));
+        let terminal = Terminal::new();
+        let mut client = Command::new("setsid");
+        client
+            .args(["--ctty", "docker", "run", "-it", "--name", &name])
+            .args(options)
+            .arg(&image.0)
+            .args(command);
+        let [stdin, stdout, stderr] = [0; 3].map(|_| Stdio::from(terminal.slave.try_clone().unwrap()));
+        let client = client.stdin(stdin).stdout(stdout).stderr(stderr).spawn().unwrap();
+        let container = Container(name);
+        // What it does may be seen before Docker itself is done with starting it.
+        support::eventually("the container runs", || {
+            docker(&["inspect", "-f", "{{.State.Running}}", &container.0]).stdout == b"true\n"
+        });
+        Self { terminal, client, _container: container }
+    }
+
+    /// Types a line, and waits for what the terminal shows of that and for what cat makes of it.
+    fn talk(&mut self, line: &str) {
+        self.terminal.press(&format!("{line}\n"));
+        support::eventually(line, || self.terminal.screen().matches(line).count() == 2);
+    }
+
+    fn end(&mut self) -> Option<i32> {
+        support::eventually("docker run ends", || {
+            self.terminal.screen();
+            self.client.try_wait().unwrap().is_some()
+        });
+        self.client.wait().unwrap().code()
+    }
+}
+
+impl Drop for Sitting {
+    fn drop(&mut self) {
+        let _ = self.client.kill();
+        let _ = self.client.wait();
+    }
+}
+
+/// ostler, and what is docker's own: tini, which is not put before ostler but in its place.
+const INITS: [(&[&str], &[&str]); 2] = [(&[], &["/busybox"]), (&["--init", "--entrypoint=/busybox"], &[])];
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn ctrl_c_ends_what_runs_on_a_terminal() {
+    let image = Image::new();
+    for (options, before) in INITS {
+        let mut sitting = Sitting::new(&image, options, &[before, &["cat"]].concat());
+        sitting.talk("hello");
+        sitting.terminal.press(CTRL_C);
+        assert_eq!(sitting.end(), Some(130), "{options:?}: {}", sitting.terminal.screen());
+    }
+    // The control: a program that is PID 1 itself does not end.
+    let mut sitting = Sitting::new(&image, &["--entrypoint=/busybox"], &["cat"]);
+    sitting.talk("hello");
+    sitting.terminal.press(CTRL_C);
+    sitting.talk("still here");
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn a_resized_terminal_is_told_of() {
+    let image = Image::new();
+    let script = "trap '/busybox stty size' WINCH; echo ready; while :; do /busybox sleep 0.1; done";
+    for (options, before) in INITS {
+        let mut sitting = Sitting::new(&image, options, &[before, &["sh", "-c", script]].concat());
+        sitting.terminal.wait_for("ready");
+        // Again and again: docker's client may not be listening yet, and the same size twice is no news.
+        let start = Instant::now();
+        while !sitting.terminal.screen().contains("43 132") {
+            assert!(start.elapsed() < LIMIT, "{}", sitting.terminal.screen());
+            sitting.terminal.resize(131, 43);
+            sitting.terminal.resize(132, 43);
+            sleep(Duration::from_millis(200));
+        }
+        assert!(!sitting.terminal.screen().contains("30 100"), "the control");
+        sitting.terminal.resize(100, 30);
+        sitting.terminal.wait_for("30 100");
+    }
+}
+
+/// As docker has found out by its health check: `starting`, `healthy`, `unhealthy`.
+fn health(container: &Container) -> String {
+    text(&docker(&["inspect", "--format", "{{.State.Health.Status}}", &container.0]))
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn a_health_check_needs_nothing_but_ostler_in_the_image() {
+    let image = Image::new();
+    let folder = std::env::temp_dir().join(format!("{}-health", image.0));
+    fs::create_dir_all(&folder).unwrap();
+    let check = "HEALTHCHECK --interval=1s --timeout=5s --retries=1 CMD [\"/ostler\", \"--health\"]";
+    fs::write(folder.join("Dockerfile"), format!("FROM {}\n{check}\n", image.0)).unwrap();
+    let name = format!("{}-health", image.0);
+    text(&docker(&["build", "-q", "-t", &name, folder.to_str().unwrap()]));
+    fs::remove_dir_all(&folder).unwrap();
+    let checked = Image(name);
+    let wait_for = |container: &Container, wanted: &str| {
+        let start = Instant::now();
+        while health(container) != wanted {
+            assert!(start.elapsed() < LIMIT, "{} is not {wanted}: {}", health(container), container.log());
+            sleep(Duration::from_millis(100));
+        }
+    };
+    // As hardened as can be, and by another user than root.
+    let options = [&STRICT[..], &["--env=OSTLER_DRAIN_DELAY=60s"]].concat();
+    let container = checked.run(&options, "exec /busybox sleep 300");
+    wait_for(&container, "healthy");
+    docker(&["kill", "--signal=TERM", &container.0]);
+    wait_for(&container, "unhealthy");
+    let said = text(&docker(&[
+        "inspect",
+        "--format",
+        "{{range .State.Health.Log}}{{.Output}}{{end}}",
+        &container.0,
+    ]));
+    assert!(said.contains("healthy\n") && said.contains("not healthy: draining"), "{said}");
+    // What people see, by docker exec.
+    let page = text(&docker(&["exec", &container.0, "/ostler", "--status"]));
+    assert!(
+        page.contains(": draining for ")
+            && page.contains(", not healthy")
+            && page.contains("generation   1: incumbent"),
+        "{page}"
+    );
+}
+
+/// What the child is, by /proc.
+const WHO: &str = "/busybox id; echo HOME=$HOME; /busybox grep -E '^(Cap|NoNewPrivs)' /proc/self/status; \
+                   /busybox grep '^Uid' /proc/1/status";
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn a_container_of_root_becomes_a_user_that_cannot_go_back() {
+    let image = Image::new();
+    let options = ["--env=OSTLER_USER=app", "--env=OSTLER_CAPS=none", "--env=OSTLER_LISTEN=0.0.0.0:80"];
+    let container = image.run(&options, WHO);
+    assert_eq!(container.exit_status(), "0", "{}", container.log());
+    let log = container.log();
+    assert!(log.contains("uid=1000(app) gid=1000 groups=1000\nHOME=/\n"), "{log}");
+    assert_eq!(log.matches(":\t0000000000000000\n").count(), 5, "every set is empty: {log}");
+    assert!(log.contains("NoNewPrivs:\t1\n") && log.contains("Uid:\t65534\t1000\t65534\t1000\n"), "{log}");
+    // As little as it takes: a socket in the user's own folder needs no capability of root's.
+    let few = [
+        "--cap-drop=ALL",
+        "--cap-add=SETUID",
+        "--cap-add=SETGID",
+        "--read-only",
+        "--tmpfs=/run/app:uid=1000,mode=755",
+        "--env=OSTLER_USER=app",
+        "--env=OSTLER_LISTEN=unix:/run/app/app.sock",
+    ];
+    let container = image.run(&few, "/busybox stat -c '%u %g' /run/app/app.sock");
+    assert_eq!(container.exit_status(), "0", "{}", container.log());
+    assert!(container.log().contains("1000 1000\n"), "{}", container.log());
+    assert!(container.log().contains("start the container with --cap-add CHOWN"), "{}", container.log());
+    // The control: without it the same container is root, with what docker gives it.
+    let control = image.run(&["--env=OSTLER_LISTEN=0.0.0.0:80"], WHO);
+    assert_eq!(control.exit_status(), "0");
+    let log = control.log();
+    assert!(log.contains("uid=0") && log.contains("NoNewPrivs:\t0\n"), "{log}");
+    assert!(log.matches(":\t0000000000000000\n").count() < 5, "{log}");
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn where_there_is_nothing_to_give_up_it_says_the_same() {
+    let image = Image::new();
+    let options = [&STRICT[..], &["--env=OSTLER_USER=app", "--env=OSTLER_CAPS=none"]].concat();
+    let container = image.run(&options, WHO);
+    assert_eq!(container.exit_status(), "0", "{}", container.log());
+    let log = container.log();
+    assert!(log.contains("uid=1000") && log.contains("Uid:\t1000\t1000\t1000\t1000\n"), "{log}");
+    assert_eq!(log.matches(":\t0000000000000000\n").count(), 5, "{log}");
+    // The log of PID 1 is open to who writes to it by its name, as under tini, unless somebody is to be become.
+    for (options, status) in [(&STRICT[..], "0"), (&options, "1")] {
+        let script = image.run(options, "echo by name >/proc/1/fd/1");
+        assert_eq!((&script.exit_status()[..], script.log().contains("by name\n")), (status, status == "0"));
+    }
+    // Another user than that it cannot become, and says what to write instead.
+    let options = [&STRICT[..], &["--env=OSTLER_USER=7:7"]].concat();
+    let refused = image.run(&options, WHO);
+    assert_eq!(refused.exit_status(), "1");
+    assert!(refused.log().contains("start the container as root, or unset it"), "{}", refused.log());
 }

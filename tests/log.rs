@@ -118,7 +118,7 @@ fn control_tini_hangs_on_its_log() {
 fn zombies_with_a_stuck_log(init: &str, flag: &str, patience: &str) -> String {
     let script = fixture("orphans.py");
     let (reader, writer) = std::io::pipe().unwrap();
-    let shell = "exec python3 \"$0\" 2000 \"$1\" >got 2>&1";
+    let shell = "exec python3 \"$0\" 2000 100 \"$1\" >got 2>&1";
     let command = [flag, "-w", "--", "sh", "-c", shell, script.to_str().unwrap(), patience];
     let namespace = Setup::new(init, command).output(&writer).start();
     let told = || namespace.folder.read("got");

@@ -24,10 +24,14 @@ mod notices;
 mod orders;
 #[path = "properties/scenario.rs"]
 mod scenario;
+#[path = "properties/showing.rs"]
+mod showing;
 #[path = "properties/sights.rs"]
 mod sights;
 #[path = "properties/silence.rs"]
 mod silence;
+#[path = "properties/stopping.rs"]
+mod stopping;
 #[path = "properties/succession.rs"]
 mod succession;
 #[path = "properties/surroundings.rs"]
@@ -84,7 +88,7 @@ impl Subject {
 
     fn step_twin(&mut self, now: Instant, event: &Event) -> Result<Vec<Action>, TestCaseError> {
         let at_once = match (self.judge.unanswered(), event) {
-            (None, _) | (_, Event::Tick | Event::OrphanReaped { .. }) => true,
+            (None, _) | (_, Event::Tick | Event::OrphanReaped { .. } | Event::PageAsked { .. }) => true,
             (Some(start), Event::Spawned { id, .. } | Event::SpawnFailed { id, .. }) => start == *id,
             (Some(_), _) => false,
         };

@@ -46,11 +46,7 @@ pub(crate) struct Curve {
 pub(crate) fn render(title: &str, x_words: &str, panels: &[Panel]) -> String {
     let height = HEAD + panels.iter().map(|_| PLOT + FOOT).sum::<f64>();
     let most_x = most(panels.iter().flat_map(|panel| &panel.curves), |point| point.0);
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" width=\"{WIDTH}\" height=\"{height}\" \
-         viewBox=\"0 0 {WIDTH} {height}\">\n<title>{title}</title>\n<style>{STYLE}</style>\n\
-         <rect class=\"paper\" width=\"{WIDTH}\" height=\"{height}\"/>\n"
-    );
+    let mut svg = head(title, height, "");
     let mut top = HEAD;
     for panel in panels {
         draw(&mut svg, panel, top, most_x);
@@ -59,6 +55,15 @@ pub(crate) fn render(title: &str, x_words: &str, panels: &[Panel]) -> String {
     text(&mut svg, "x", (LEFT + WIDTH - RIGHT) / 2.0, height - 8.0, x_words);
     svg.push_str("</svg>\n");
     svg
+}
+
+/// The beginning of a picture: its size, its paper, and how what is on it looks, `more` included.
+pub(crate) fn head(title: &str, height: f64, more: &str) -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" width=\"{WIDTH}\" height=\"{height}\" \
+         viewBox=\"0 0 {WIDTH} {height}\">\n<title>{title}</title>\n<style>{STYLE}{more}</style>\n\
+         <rect class=\"paper\" width=\"{WIDTH}\" height=\"{height}\"/>\n"
+    )
 }
 
 fn draw(svg: &mut String, panel: &Panel, top: f64, most_x: f64) {
@@ -117,6 +122,6 @@ fn number(value: f64) -> String {
 }
 
 /// Words need no escapes: they are this program's own.
-fn text(svg: &mut String, class: &str, x: f64, y: f64, words: &str) {
+pub(crate) fn text(svg: &mut String, class: &str, x: f64, y: f64, words: &str) {
     let _ = writeln!(svg, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{words}</text>");
 }

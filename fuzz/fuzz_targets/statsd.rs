@@ -4,5 +4,6 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|datagram: &[u8]| {
-    let _ = ostler::count::requests(datagram);
+    let requests = ostler::count::requests(datagram);
+    assert!(requests == 0 || datagram.contains(&b'\n') || !ostler::count::is_companion(datagram));
 });

@@ -4,13 +4,10 @@ use crate::config::{Address, Chosen, Config, Steering, advice, stays, strategy};
 use crate::count::Source;
 use crate::count::gunicorn::{FileText, Gunicorn};
 use crate::count::plan::{Paths, Plan, Stdout, Wish, plan};
-use crate::supervisor::Recycle;
-use crate::system::{Between, GUNICORN_CMD_ARGS};
-use nix::fcntl::OFlag;
+use crate::supervisor::{Recycle, Workers};
+use crate::system::{Between, GUNICORN_CMD_ARGS, read_plain};
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, IsTerminal, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, IsTerminal};
 
 /// A file longer than this is not read to its end.
 const LONGEST_FILE: u64 = 1 << 20;
@@ -23,6 +20,8 @@ pub(super) struct Outlook {
     pub(super) plan: Option<Plan>,
     /// What stands between ostler and the server.
     pub(super) between: Between,
+    /// Is it a gunicorn, whose workers can be watched?
+    pub(super) workers: Workers,
     /// What does not fit together, with the cure.
     pub(super) advice: Vec<String>,
 }
@@ -47,7 +46,8 @@ pub(super) fn look_at(
         paths: if config.skip.is_empty() { Paths::Unwanted } else { Paths::Wanted },
         stdout: if io::stdout().is_terminal() { Stdout::Terminal } else { Stdout::Plain },
     };
-    let plan = config.policy.budget.requests.map(|_| plan(wish, &argv, gunicorn.as_ref()));
+    let counted = config.policy.budget.requests.is_some() || config.metrics.is_some();
+    let plan = counted.then(|| plan(wish, &argv, gunicorn.as_ref()));
     let between = if stays(&argv, read) { Between::Shell } else { Between::Nothing };
     let mut advice = advice(config, &argv, gunicorn.as_ref(), held, chosen.recycle);
     let own = chosen.recycle == Recycle::Handover && config.listen.steering == Steering::Auto;
@@ -60,16 +60,20 @@ pub(super) fn look_at(
         );
     }
     let source = plan.as_ref().map(|plan| plan.source);
+    advice.extend(plan.as_ref().and_then(|plan| plan.caution).map(str::to_owned));
     if config.forward.is_some() && source != Some(Source::Statsd) {
-        advice.push(
-            "OSTLER_STATSD_FORWARD has no effect, since requests are not counted by statsd; unset it, and tell the program \
-             where your statsd is"
-                .into(),
-        );
+        let (why, cure) = match (source, gunicorn.as_ref().is_some_and(Gunicorn::has_statsd)) {
+            (None, _) => ("nothing is counted", "write OSTLER_MAX_REQUESTS, or unset it"),
+            (Some(_), true) => ("gunicorn has a --statsd-host of its own", "remove that"),
+            (Some(_), false) => {
+                ("requests are not counted by statsd", "unset it, and tell the program where your statsd is")
+            }
+        };
+        advice.push(format!("OSTLER_STATSD_FORWARD has no effect, since {why}; {cure}"));
     }
     if source.is_none() && !config.skip.is_empty() {
         advice.push(
-            "OSTLER_COUNT_SKIP has no effect without OSTLER_MAX_REQUESTS; write that, or unset it".into(),
+            "OSTLER_COUNT_SKIP has no effect where nothing is counted; write OSTLER_MAX_REQUESTS, or unset it".into(),
         );
     }
     let is_tcp = |address: &Address| matches!(address, Address::Tcp(_));
@@ -77,27 +81,21 @@ pub(super) fn look_at(
         held > 0 && held == config.listen.addresses.len() && !config.listen.addresses.iter().any(is_tcp);
     if source == Some(Source::Connections) && unix_alone {
         advice.push(
-            "connections to unix sockets are not counted, so OSTLER_MAX_REQUESTS has no effect; write another OSTLER_COUNT, \
-             or OSTLER_MAX_AGE"
+            "connections to unix sockets are not counted, so no request is; write another OSTLER_COUNT, or a budget of \
+             OSTLER_MAX_AGE"
                 .into(),
         );
     }
-    Ok(Outlook { chosen, plan, between, advice })
+    let workers = gunicorn.map_or(Workers::Unwatched, |_| Workers::Watched);
+    Ok(Outlook { chosen, plan, between, workers, advice })
 }
 
 fn read(path: &str) -> FileText {
-    match read_file(path) {
+    let text = read_plain(path, LONGEST_FILE)
+        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into()));
+    match text {
         Ok(text) => FileText::Text(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => FileText::Absent,
         Err(_) => FileText::Unreadable,
     }
-}
-
-/// Reads a plain file. Anything else is left to who it is for: a FIFO may never open, and what is read from it is gone.
-fn read_file(path: &str) -> io::Result<String> {
-    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    io::read_to_string(file.take(LONGEST_FILE))
 }

@@ -1,16 +1,21 @@
 //! From arguments and environment to a supervisor, an edge and a log. Straight-line, and the only code that may fail.
 
+mod ask;
 mod check;
+mod doctor;
 mod look;
 mod tell;
 
-pub use check::{check, print, recycle};
+pub use ask::{health, metrics, recycle, status};
+pub use check::{check, print};
+pub use doctor::doctor;
 
-use crate::config::{Config, Level, Memory, Overrides, Steering};
+use crate::config::{Config, Level, Memory, Metrics, Overrides, Steering};
 use crate::log::{Log, Record};
 use crate::supervisor::{Budget, Cure, Policy, Ready, Recycle, Signal, Supervisor};
 use crate::system::{
-    self, Between, Control, CorePattern, Inherited, Program, SetLimit, Signals, Sockets, System, Word,
+    self, Between, Control, CorePattern, Inherited, LookOut, Program, SetLimit, Signals, Sockets, System,
+    Word,
 };
 use anyhow::{Context, Result, anyhow, bail};
 use look::{Outlook, look_at};
@@ -20,6 +25,7 @@ use nix::sys::signal::Signal as Known;
 use std::ffi::{CString, OsString};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Instant;
 
@@ -37,20 +43,26 @@ pub struct Booted {
 /// Everything that is wrong, a line each, with the variable and what to write instead.
 pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<OsString>) -> Result<Booted> {
     let signals = signals.context("cannot catch signals")?;
-    overrides.parent_death.map(die_with_parent).transpose()?;
     let environment: Vec<_> = std::env::vars_os().collect();
     let config = Config::read(environment.iter().cloned(), overrides).map_err(all)?;
     let own = config.listen.addresses.len();
     let inherited = Inherited::take(own).map_err(anyhow::Error::msg)?;
     let held = inherited.len() + own;
-    let Outlook { chosen, mut plan, between, advice } =
+    let Outlook { chosen, mut plan, between, workers, advice } =
         look_at(&config, held, &command, &environment).map_err(anyhow::Error::msg)?;
     let pattern = CorePattern::read();
     let memory = memory_budget(config.memory);
-    let forward = config.forward.as_ref().map(system::look_up).transpose();
-    let (memory, forward) = match (memory, forward) {
-        (Ok(memory), Ok(forward)) => (memory, forward),
-        (memory, forward) => return Err(all([memory.err(), forward.err()].into_iter().flatten())),
+    let forward = config
+        .forward
+        .as_ref()
+        .map(|endpoint| system::look_up("OSTLER_STATSD_FORWARD", endpoint))
+        .transpose();
+    let statsd = metrics_address(config.metrics.as_ref());
+    let (memory, forward, statsd) = match (memory, forward, statsd) {
+        (Ok(memory), Ok(forward), Ok(statsd)) => (memory, forward, statsd),
+        (memory, forward, statsd) => {
+            return Err(all([memory.err(), forward.err(), statsd.err()].into_iter().flatten()));
+        }
     };
 
     let sockets = match (chosen.recycle, config.listen.steering) {
@@ -59,10 +71,14 @@ pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<Os
     };
     let taken_over = inherited.len();
     let limits = system::resolve_limits(&config.limits, pattern);
-    let opened = system::listen(&config.listen, inherited, sockets);
-    let (limits, opened) = match (limits, opened) {
-        (Ok(limits), Ok(opened)) => (limits, opened),
-        (limits, opened) => return Err(all([limits.err(), opened.err()].into_iter().flatten().flatten())),
+    let privileges = system::resolve_privileges(&config.privileges);
+    let opened = system::listen(&config.listen, inherited, sockets, privileges.as_ref().ok());
+    let (limits, privileges, opened) = match (limits, privileges, opened) {
+        (Ok(limits), Ok(privileges), Ok(opened)) => (limits, privileges, opened),
+        (limits, privileges, opened) => {
+            let errors = [limits.err(), privileges.err(), opened.err()];
+            return Err(all(errors.into_iter().flatten().flatten()));
+        }
     };
     hand_over_is_possible(&limits, held)?;
 
@@ -71,6 +87,14 @@ pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<Os
         &Record::new(Level::Info, "boot", concat!("ostler ", env!("CARGO_PKG_VERSION")))
             .with("pid", std::process::id()),
     );
+    // What needs root has been done: what follows finds what the rest of ostler's life will be like.
+    system::without_memory_in_cores(&limits);
+    let mut advice = advice;
+    advice.extend(privileges.take_effect().map_err(anyhow::Error::msg)?);
+    advice.extend(config.policy.cores.and_then(|_| system::no_core_can_be_left()));
+    // The kernel forgets it when the user changes.
+    overrides.parent_death.map(die_with_parent).transpose()?;
+    tell::of_privileges(&mut log, &privileges);
     tell::of_core(&mut log, &config, &limits, pattern);
     tell::of_sockets(&mut log, &config.listen, taken_over, &opened);
     tell::of_strategy(&mut log, &config, held, &chosen);
@@ -78,6 +102,7 @@ pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<Os
     tell::of_advice(&mut log, advice);
     tell::of_memory(&mut log, memory);
     let counting = tell::of_counting(&mut log, plan.as_mut(), &config.skip, forward);
+    let outlet = tell::of_metrics(&mut log, config.metrics.as_ref(), statsd);
     let control = tell::of_control(&mut log, Control::open());
 
     // std keys its hash maps with the kernel's randomness, getrandom(2), and falls back by itself where that is refused.
@@ -85,7 +110,8 @@ pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<Os
     let budget = Budget { memory, ..config.policy.budget };
     let heard = counting.as_ref().and(plan.and_then(|plan| plan.cure));
     let cure = heard.map(|cure| Cure(cure.to_owned()));
-    let policy = Policy { recycle: chosen.recycle, usr2: chosen.usr2, budget, cure, ..config.policy };
+    let policy =
+        Policy { recycle: chosen.recycle, signals: chosen.signals, workers, budget, cure, ..config.policy };
     let notify = if policy.ready == Ready::Notify { Word::Wanted } else { Word::Unwanted };
     let argv = command
         .into_iter()
@@ -96,14 +122,26 @@ pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<Os
         argv,
         environment,
         limits,
+        privileges,
         held: opened,
         counting,
+        pid_file: config.pid_file,
         health_path: config.health_path,
         between: if held > 0 { between } else { Between::Nothing },
         notify,
+        cores: policy.cores.map_or(LookOut::None, |_| LookOut::Kept),
+        outlet,
     };
     let supervisor = Supervisor::new(policy, seed, Instant::now());
     Ok(Booted { supervisor, system: System::new(signals, program, control), log })
+}
+
+/// Where the statsd is that metrics go to, if they do.
+fn metrics_address(metrics: Option<&Metrics>) -> Result<Option<SocketAddr>, String> {
+    match metrics {
+        Some(Metrics::Statsd(endpoint)) => system::look_up("OSTLER_METRICS", endpoint).map(Some),
+        Some(Metrics::Emf { .. }) | None => Ok(None),
+    }
 }
 
 /// The child opens the held sockets at 3, 4, ..., under the limit that it is given.

@@ -1,11 +1,11 @@
 //! What the log tells at boot, before anything is started.
 
 use super::soft_limit;
-use crate::config::{Backlog, Chosen, Config, Level, Limit, Listening};
+use crate::config::{Backlog, Chosen, Config, Level, Limit, Listening, Metrics};
 use crate::count::plan::Plan;
 use crate::log::{Log, Record};
 use crate::supervisor::Recycle;
-use crate::system::{self, Control, CorePattern, Counting, Held, SetLimit};
+use crate::system::{self, Control, CorePattern, Counting, Held, Outlet, Privileges, SetLimit};
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::resource::Resource;
 use std::fs;
@@ -30,11 +30,15 @@ pub(super) fn describe(pattern: CorePattern) -> &'static str {
 }
 
 pub(super) fn of_core(log: &mut Log, config: &Config, limits: &[SetLimit], pattern: CorePattern) {
+    let soft = soft_limit(limits, Resource::RLIMIT_CORE);
+    if config.policy.cores.is_some() {
+        return of_cores_to_keep(log, soft, pattern);
+    }
     let none = (Resource::RLIMIT_CORE, Limit::Set { soft: 0, hard: 0 });
     if !config.limits.contains(&none) {
         return;
     }
-    let (level, message) = match (pattern, soft_limit(limits, Resource::RLIMIT_CORE)) {
+    let (level, message) = match (pattern, soft) {
         (CorePattern::Pipe | CorePattern::Unknown, Some(1)) => {
             (Level::Info, "1 instead of 0, which would not stop a dump to a pipe")
         }
@@ -48,6 +52,30 @@ pub(super) fn of_core(log: &mut Log, config: &Config, limits: &[SetLimit], patte
         (CorePattern::File | CorePattern::Unknown, _) => return,
     };
     log.write(&Record::new(level, "core-limit", message).with("core_pattern", describe(pattern)));
+}
+
+pub(super) fn of_privileges(log: &mut Log, privileges: &Privileges) {
+    let facts = privileges.facts();
+    if facts.is_empty() {
+        return;
+    }
+    let record =
+        Record::new(Level::Info, "privileges", "what ostler is from here on, and every child with it");
+    log.write(&facts.into_iter().fold(record, |record, (name, value)| record.with(name, value)));
+}
+
+/// Whoever wants core files wants to know why there will be none.
+fn of_cores_to_keep(log: &mut Log, soft: Option<u64>, pattern: CorePattern) {
+    let message = match (pattern, soft) {
+        (CorePattern::Pipe | CorePattern::Socket, _) => {
+            "OSTLER_CORES has no effect: core dumps go to a program of the host, and no file comes here"
+        }
+        (CorePattern::File | CorePattern::Unknown, Some(0)) => {
+            "OSTLER_CORES has no effect: the hard limit of core files is 0; start the container with --ulimit core=-1"
+        }
+        (CorePattern::File | CorePattern::Unknown, _) => return,
+    };
+    log.write(&Record::new(Level::Warn, "core-limit", message).with("core_pattern", describe(pattern)));
 }
 
 pub(super) fn of_sockets(log: &mut Log, config: &Listening, taken_over: usize, held: &Held) {
@@ -153,11 +181,27 @@ pub(super) fn of_counting(
     opened.ok().map(|()| counting)
 }
 
+/// A server of which nothing is measured is better than none.
+pub(super) fn of_metrics(
+    log: &mut Log,
+    metrics: Option<&Metrics>,
+    address: Option<SocketAddr>,
+) -> Option<Outlet> {
+    match metrics.map(|metrics| Outlet::open(metrics, address))? {
+        Ok(outlet) => Some(outlet),
+        Err(error) => {
+            let message = "OSTLER_METRICS has no effect: there is no socket to send from";
+            log.write(&Record::new(Level::Warn, "no-metrics", message).with("error", error.to_string()));
+            None
+        }
+    }
+}
+
 pub(super) fn of_control(log: &mut Log, control: io::Result<Control>) -> Option<Control> {
     match control {
         Ok(control) => Some(control),
         Err(error) => {
-            let message = "no control socket: ostler --recycle does not work here, SIGUSR2 may";
+            let message = "no control socket: ostler --status, --health and --recycle do not work here";
             log.write(&Record::new(Level::Info, "no-control", message).with("error", error.to_string()));
             None
         }

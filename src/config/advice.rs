@@ -1,8 +1,16 @@
 //! What works, but not as its user may think: a command and a configuration that do not fit together.
 
-use super::{Address, Config, Steering};
-use crate::count::gunicorn::{DAEMON, Gunicorn, MAX_REQUESTS, PID_FILE, REUSE_PORT, program, words};
+use super::{Address, Config, Owner, Privileges, Steering, Who};
+use crate::count::gunicorn::{
+    BIND, DAEMON, GRACEFUL_TIMEOUT, GROUP, Gunicorn, MAX_REQUESTS, PID_FILE, REUSE_PORT, Setting, USER,
+    Value, program, words,
+};
 use crate::supervisor::{Ready, Recycle};
+use caps::Capability;
+use std::time::Duration;
+
+/// How long ECS and Kubernetes wait after SIGTERM unless they are told otherwise.
+const USUAL: Duration = Duration::from_secs(30);
 
 /// A sentence for each, with what to write instead. `held` sockets are handed to the child, which is recycled by `recycle`.
 #[must_use]
@@ -14,6 +22,12 @@ pub fn advice(
     recycle: Recycle,
 ) -> Vec<String> {
     let sets = |setting| gunicorn.is_some_and(|gunicorn| gunicorn.get(setting).is_some());
+    let text = |setting: &Setting| match gunicorn.and_then(|gunicorn| gunicorn.get(setting)) {
+        Some((Value::Text(text), _)) => Some(text),
+        Some((Value::Unclear, _)) | None => None,
+    };
+    let graceful = text(&GRACEFUL_TIMEOUT).and_then(|seconds| seconds.parse::<u64>().ok());
+    let own_address = |bind: &str| config.listen.addresses.iter().any(|address| address.to_string() == bind);
     let has_budget = config.has_budget();
     let shared = config.listen.addresses.is_empty() || config.listen.steering == Steering::Off;
     let is_delay = matches!(config.policy.ready, Ready::Delay(_));
@@ -28,10 +42,31 @@ pub fn advice(
             "gunicorn's own --max-requests still recycles its workers; remove it",
         ),
         (
+            held > 0 && text(&BIND).is_some_and(|bind| !own_address(&bind)),
+            "gunicorn serves where OSTLER_LISTEN says, whatever its --bind is; remove that",
+        ),
+        (
+            graceful.is_some_and(|seconds| seconds > config.policy.grace_period.as_secs()),
+            "gunicorn's --graceful-timeout is longer than OSTLER_GRACE_PERIOD, which ends it first; make it shorter",
+        ),
+        (
             held > 0 && sets(&REUSE_PORT),
             "with --reuse-port the newest gunicorn does not take the held sockets; remove it",
         ),
-        (sets(&DAEMON), "with --daemon gunicorn's first process ends at once, and ostler with it; remove it"),
+        (
+            sets(&DAEMON) && config.pid_file.is_none(),
+            "with --daemon gunicorn's first process ends at once, and ostler with it; remove it, or write --pid and \
+             OSTLER_PIDFILE",
+        ),
+        (
+            config.pid_file.is_some() && gunicorn.is_some() && !sets(&DAEMON),
+            "OSTLER_PIDFILE is for programs that put themselves into the background; without --daemon unset it",
+        ),
+        (
+            sets(&DAEMON)
+                && config.pid_file.as_ref().is_some_and(|file| text(&PID_FILE).as_deref() != file.to_str()),
+            "gunicorn's --pid and OSTLER_PIDFILE name two files; write the same",
+        ),
         (
             held > 0 && sets(&PID_FILE) && recycle == Recycle::Handover,
             "with --pid a successor finds the file of the incumbent, and ends; remove it, or write \
@@ -61,8 +96,66 @@ pub fn advice(
             "OSTLER_WATCHDOG sees only the queues of held TCP sockets, and there are none; write OSTLER_LISTEN=0.0.0.0:8000",
         ),
     ];
-    let all = all.into_iter().filter(|(applies, _)| *applies).map(|(_, sentence)| sentence.to_owned());
-    all.chain(ignored(argv).filter(|_| held > 0 && gunicorn.is_none())).collect()
+    let together = config.policy.drain_delay + config.policy.grace_period;
+    let names = match config.policy.drain_delay {
+        Duration::ZERO => "OSTLER_GRACE_PERIOD is",
+        _ => "OSTLER_DRAIN_DELAY and OSTLER_GRACE_PERIOD together are",
+    };
+    let too_long = (together > USUAL).then(|| {
+        format!(
+            "{names} {} s; ECS and Kubernetes send SIGKILL after 30 s unless \
+             they are told otherwise (stopTimeout, terminationGracePeriodSeconds)",
+            together.as_secs()
+        )
+    });
+    let all = all.into_iter().filter(|(applies, _)| *applies).map(|(_, sentence)| sentence);
+    let all = all.chain(of_privileges(&config.privileges, argv, gunicorn)).map(str::to_owned);
+    all.chain(too_long).chain(ignored(argv).filter(|_| held > 0 && gunicorn.is_none())).collect()
+}
+
+/// What becomes another user, and then a program.
+const BECOMERS: [&str; 8] = ["gosu", "su-exec", "su", "sudo", "runuser", "setuser", "s6-setuidgid", "chpst"];
+
+/// What cannot work once ostler has become who it should be.
+fn of_privileges(
+    privileges: &Privileges,
+    argv: &[String],
+    gunicorn: Option<&Gunicorn>,
+) -> impl Iterator<Item = &'static str> {
+    let names_one = |setting| gunicorn.is_some_and(|gunicorn| gunicorn.get(setting).is_some());
+    let names_one = names_one(&USER) || names_one(&GROUP);
+    let lacks = |capability| privileges.capabilities.as_ref().is_some_and(|kept| !kept.contains(&capability));
+    let becomes = words(argv).iter().any(|word| BECOMERS.contains(&program(word)));
+    // Its master gives files to its workers, and signals them.
+    let needed =
+        [Capability::CAP_CHOWN, Capability::CAP_KILL, Capability::CAP_SETGID, Capability::CAP_SETUID];
+    let cannot = needed.into_iter().any(lacks);
+    let by_init = argv.iter().any(|word| word.contains("/proc/1/fd/"));
+    let is_root = |owner: &Owner| matches!(&owner.user, Who::Id(0)) || owner.user == Who::Name("root".into());
+    let all = [
+        (
+            privileges.user.as_ref().is_some_and(is_root),
+            "OSTLER_USER=root makes nobody less; write another user, or OSTLER_CAPS=none",
+        ),
+        (
+            privileges.user.is_some() && by_init,
+            "with OSTLER_USER /proc/1/fd cannot be opened; write /dev/stdout and /dev/stderr instead",
+        ),
+        (
+            privileges.user.is_some() && names_one,
+            "gunicorn cannot become another user any more; remove --user and --group: OSTLER_USER says who it is",
+        ),
+        (
+            privileges.user.is_some() && becomes,
+            "gosu and its like cannot become another user any more; remove them: OSTLER_USER says who the child is",
+        ),
+        (
+            (names_one || becomes) && privileges.user.is_none() && cannot,
+            "a program that becomes another user by itself needs CHOWN, KILL, SETGID and SETUID, and OSTLER_CAPS leaves some of \
+             them out; write OSTLER_USER instead of its --user or gosu, or add them",
+        ),
+    ];
+    all.into_iter().filter(|(applies, _)| *applies).map(|(_, sentence)| sentence)
 }
 
 /// Servers that take held sockets only if they are told to, and by what; `None` if they cannot be. What they bind by
@@ -119,13 +212,19 @@ mod tests {
             &["sh", "-c", "exec gunicorn a:b"],
             &["/start.sh"],
             &["gunicorn", "a:b", "-k", "uvicorn.workers.UvicornWorker"],
+            &["gunicorn", "a:b", "-b", "0.0.0.0:80", "--graceful-timeout", "25"],
         ] {
             assert_eq!(advised(&all, command), [""; 0], "{command:?}");
             assert_eq!(advised(&[], command), [""; 0], "{command:?}");
         }
+        let may = [("OSTLER_CAPS", "SETUID,SETGID,KILL,CHOWN")];
+        assert_eq!(advised(&may, &["gunicorn", "-u", "www"]), [""; 0]);
+        assert_eq!(advised(&[], &["gosu", "app", "gunicorn", "-u", "app"]), [""; 0]);
         let reload = [("OSTLER_MAX_REQUESTS", "9"), ("OSTLER_RECYCLE", "reload")];
         assert_eq!(advised(&reload, &["gunicorn", "a:b"]), [""; 0]);
         assert_eq!(advised(&all[..2], &["gunicorn", "--pid", "x"]), [""; 0], "auto knows");
+        let follows = [("OSTLER_PIDFILE", "/run/g.pid")];
+        assert_eq!(advised(&follows, &["gunicorn", "-D", "--pid", "/run/g.pid"]), [""; 0]);
     }
 
     #[test]
@@ -147,6 +246,11 @@ mod tests {
             (&[budget, listen], &["gunicorn", "--max-requests", "5"], "own --max-requests"),
             (&[listen], &["gunicorn", "--reuse-port"], "with --reuse-port"),
             (&[listen], &["gunicorn", "-D"], "with --daemon"),
+            (&[listen], &["gunicorn", "-b", "0.0.0.0:9000"], "where OSTLER_LISTEN says"),
+            (&[("OSTLER_PIDFILE", "/a")], &["gunicorn"], "unset it"),
+            (&[("OSTLER_PIDFILE", "/a")], &["gunicorn", "-D", "-p", "/b"], "write the same"),
+            (&[("OSTLER_PIDFILE", "/a")], &["gunicorn", "-D"], "write the same"),
+            (&[], &["gunicorn", "--graceful-timeout", "60"], "--graceful-timeout is longer"),
             (&[listen, ("OSTLER_RECYCLE", "handover")], &["gunicorn", "--pid=x"], "with --pid"),
             (&[("OSTLER_HEALTH_PATH", "/")], &["gunicorn"], "OSTLER_HEALTH_PATH has no effect"),
             (&[("OSTLER_WATCHDOG", "9s"), ("OSTLER_LISTEN", "unix:a")], &["gunicorn"], "TCP sockets"),
@@ -160,6 +264,13 @@ mod tests {
             (&[listen], &["sh", "-c", "exec hypercorn a:b"], "write -b fd://3"),
             (&[listen], &["daphne", "a:b"], "write --fd 3"),
             (&[listen], &["granian", "a:b"], "cannot take held sockets"),
+            (&[("OSTLER_USER", "app")], &["gunicorn", "-u", "www"], "remove --user and --group"),
+            (&[("OSTLER_USER", "app")], &["gosu", "app", "gunicorn", "a:b"], "gosu and its like"),
+            (&[("OSTLER_USER", "app")], &["gunicorn", "--log-file", "/proc/1/fd/2"], "/dev/stderr"),
+            (&[("OSTLER_USER", "root")], &["gunicorn"], "makes nobody less"),
+            (&[("OSTLER_CAPS", "none")], &["gunicorn", "--user=www"], "needs CHOWN, KILL"),
+            (&[("OSTLER_CAPS", "none")], &["gosu", "app", "gunicorn"], "needs CHOWN, KILL"),
+            (&[("OSTLER_CAPS", "SETUID,SETGID,KILL")], &["gunicorn", "-u", "www"], "needs CHOWN, KILL"),
         ] {
             let told = advised(environment, command);
             assert!(told.len() == 1 && told[0].contains(words), "{command:?}: {told:?}");

@@ -4,8 +4,11 @@ mod address;
 mod advice;
 pub mod limits;
 mod overrides;
+pub mod privileges;
+mod read;
 mod reader;
 mod shell;
+mod signals;
 mod strategy;
 mod values;
 
@@ -13,16 +16,17 @@ pub use address::Address;
 pub use advice::advice;
 pub use limits::Limit;
 pub use overrides::Overrides;
+pub use privileges::{NewPrivileges, Privileges};
 pub use reader::{Origin, Setting};
 pub use shell::stays;
+pub(crate) use signals::signal;
 pub use strategy::{Chosen, Strategy, strategy};
-pub(crate) use values::signal;
 
 use crate::count::plan::Choice;
-use crate::supervisor::{Budget, Policy, Recycle, Usr2};
+use crate::supervisor::{Budget, Policy};
 use nix::sys::resource::Resource;
-use reader::Reader;
-use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// How important a log line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,6 +121,31 @@ pub struct Endpoint {
     pub port: u16,
 }
 
+/// Where metrics go by themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Metrics {
+    /// To stdout, as CloudWatch's embedded metrics.
+    Emf {
+        /// So often.
+        every: Duration,
+        /// Their dimension, `Service`.
+        service: Option<String>,
+    },
+    /// To a statsd.
+    Statsd(Endpoint),
+}
+
+impl Metrics {
+    /// How often they are sent. A statsd sums up what it got in ten seconds (its `flushInterval`).
+    #[must_use]
+    pub fn every(&self) -> Duration {
+        match self {
+            Self::Emf { every, .. } => *every,
+            Self::Statsd(_) => Duration::from_secs(10),
+        }
+    }
+}
+
 /// What the log is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Logging {
@@ -143,10 +172,16 @@ pub struct Config {
     pub skip: Vec<String>,
     /// Where the datagrams go on to that were counted.
     pub forward: Option<Endpoint>,
+    /// Where metrics go by themselves; `None`: nowhere.
+    pub metrics: Option<Metrics>,
+    /// Who the child is, and what it may do.
+    pub privileges: Privileges,
     /// What ostler listens on for the child.
     pub listen: Listening,
     /// How a generation is to be recycled.
     pub strategy: Strategy,
+    /// Where a program that puts itself into the background writes the pid of its server.
+    pub pid_file: Option<PathBuf>,
     /// The path that a successor must answer with 2xx.
     pub health_path: Option<String>,
     /// The log.
@@ -156,7 +191,7 @@ pub struct Config {
 }
 
 /// Every variable but the limits.
-const VARIABLES: [&str; 24] = [
+const VARIABLES: [&str; 36] = [
     "OSTLER_MAX_REQUESTS",
     "OSTLER_MAX_REQUESTS_JITTER",
     "OSTLER_MAX_AGE",
@@ -177,8 +212,20 @@ const VARIABLES: [&str; 24] = [
     "OSTLER_READY_TIMEOUT",
     "OSTLER_LINGER",
     "OSTLER_WATCHDOG",
+    "OSTLER_SIGNALS",
     "OSTLER_STOP_SIGNAL",
+    "OSTLER_DRAIN_DELAY",
     "OSTLER_GRACE_PERIOD",
+    "OSTLER_RESTART",
+    "OSTLER_RESTART_LIMIT",
+    "OSTLER_PIDFILE",
+    "OSTLER_CORES",
+    "OSTLER_USER",
+    "OSTLER_CAPS",
+    "OSTLER_NO_NEW_PRIVS",
+    "OSTLER_UMASK",
+    "OSTLER_METRICS",
+    "OSTLER_DISK_WARN",
     "OSTLER_LOG",
     "OSTLER_LOG_LEVEL",
 ];
@@ -195,121 +242,13 @@ impl Config {
         let Budget { requests, age, .. } = &self.policy.budget;
         requests.is_some() || age.is_some() || self.memory.is_some()
     }
-
-    /// Reads the `OSTLER_*` variables of an environment.
-    ///
-    /// # Errors
-    /// A line for each variable that is unknown or has a value that cannot be used, with what to write instead.
-    pub fn read(
-        environment: impl IntoIterator<Item = (OsString, OsString)>,
-        overrides: &Overrides,
-    ) -> Result<Self, Vec<String>> {
-        let environment: Vec<_> = environment.into_iter().collect();
-        let tinis = overrides.with_tinis(&environment);
-        let level_from = overrides.level.map_or(Origin::Environment, |_| Origin::CommandLine);
-        let mut reader = Reader::new(environment);
-        let overrides = tinis.unwrap_or_else(|error| {
-            reader.refuse(error);
-            *overrides
-        });
-        let limits: Vec<_> = limits::ALL
-            .into_iter()
-            .filter_map(|(name, resource, unit)| {
-                let parse = |value: &str| limits::parse(value, unit);
-                let limit = if resource == Resource::RLIMIT_CORE {
-                    reader.read(name, "0", parse)
-                } else {
-                    reader.read_if_set(name, parse)
-                };
-                Some((resource, limit?))
-            })
-            .collect();
-        let requests = reader.read("OSTLER_MAX_REQUESTS", "off", values::requests);
-        let requests_jitter = reader.read("OSTLER_MAX_REQUESTS_JITTER", "0", values::whole);
-        let age = reader.read("OSTLER_MAX_AGE", "off", values::age);
-        let age_jitter = reader.read("OSTLER_MAX_AGE_JITTER", "0", values::duration);
-        let memory = reader.read("OSTLER_MAX_MEMORY", "off", values::memory);
-        let count = reader.read("OSTLER_COUNT", "auto", values::choice);
-        let skip = reader.read("OSTLER_COUNT_SKIP", "none", values::paths);
-        let forward = reader.read("OSTLER_STATSD_FORWARD", "none", values::endpoint);
-        let min_age = reader.read("OSTLER_MIN_AGE", "30s", values::duration);
-        let addresses = reader.read("OSTLER_LISTEN", "none", address::parse);
-        let backlog = reader.read("OSTLER_LISTEN_BACKLOG", "2048", values::backlog);
-        let mode = reader.read("OSTLER_LISTEN_MODE", "0777", values::mode);
-        let owner = reader.read("OSTLER_LISTEN_OWNER", "keep", values::owner);
-        let steering = reader.read("OSTLER_STEERING", "auto", values::auto_or_off);
-        let strategy = reader.read("OSTLER_RECYCLE", "auto", values::strategy);
-        let ready = reader.read("OSTLER_READY", "accept", values::ready);
-        let health_path = reader.read("OSTLER_HEALTH_PATH", "none", values::path);
-        let ready_timeout = reader.read("OSTLER_READY_TIMEOUT", "60s", values::timeout);
-        let linger = reader.read("OSTLER_LINGER", "1s", values::duration);
-        let watchdog = reader.read("OSTLER_WATCHDOG", "off", values::watchdog);
-        let stop_signal = reader.read("OSTLER_STOP_SIGNAL", "TERM", values::stop_signal);
-        let grace_period = reader.read("OSTLER_GRACE_PERIOD", "25s", values::duration);
-        let format = reader.read("OSTLER_LOG", "text", values::log_format);
-        let level = reader.read("OSTLER_LOG_LEVEL", "info", values::level);
-        if let Some(level) = overrides.level {
-            reader.overridden("OSTLER_LOG_LEVEL", values::name(level), level_from);
-        }
-        let settings = reader.finish(&variables())?;
-        // Whatever could not be read is an error above, so what remains is there.
-        let config = || {
-            Some(Self {
-                policy: Policy {
-                    budget: Budget {
-                        requests: requests?,
-                        requests_jitter: requests_jitter?,
-                        age: age?,
-                        age_jitter: age_jitter?,
-                        // It may depend on the container's limit.
-                        memory: None,
-                    },
-                    min_age: min_age?,
-                    stop_signal: stop_signal?,
-                    grace_period: grace_period?,
-                    recipient: overrides.recipient,
-                    // These depend on the command and on what ostler was handed: `strategy` and `count::plan` say what
-                    // they are.
-                    recycle: Recycle::Restart,
-                    usr2: Usr2::Forwarded,
-                    cure: None,
-                    expected: overrides.expected,
-                    ready: ready?,
-                    ready_timeout: ready_timeout?,
-                    linger: linger?,
-                    watchdog: watchdog?,
-                },
-                limits,
-                memory: memory?,
-                count: count?,
-                skip: skip?,
-                forward: forward?,
-                listen: Listening {
-                    addresses: addresses?,
-                    backlog: backlog?,
-                    mode: mode?,
-                    owner: owner?,
-                    steering: steering?,
-                },
-                strategy: strategy?,
-                health_path: health_path?,
-                logging: Logging {
-                    format: format?,
-                    level: overrides.level.or(level)?,
-                    orphans: overrides.orphans,
-                },
-                settings,
-            })
-        };
-        config().ok_or_else(|| vec!["a variable could not be read".into()])
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
-    use std::time::Duration;
 
     fn read(environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
         let pairs = environment.iter().map(|(name, value)| (name.into(), value.into()));
@@ -355,6 +294,27 @@ mod tests {
         ] {
             assert!(errors.iter().any(|error| error == cure), "{cure} in {errors:#?}");
         }
+    }
+
+    #[test]
+    fn a_service_of_kubernetes_may_be_called_as_ostler_is() {
+        let service = [
+            ("OSTLER_SERVICE_HOST", "10.0.0.1"),
+            ("OSTLER_SERVICE_PORT", "80"),
+            ("OSTLER_SERVICE_PORT_HTTP", "80"),
+            ("OSTLER_PORT", "tcp://10.0.0.1:80"),
+            ("OSTLER_PORT_80_TCP_ADDR", "10.0.0.1"),
+            ("OSTLER_WEB_SERVICE_HOST", "10.0.0.2"),
+            ("OSTLER_WEB_PORT_80_TCP", "tcp://10.0.0.2:80"),
+            ("OSTLER_MAX_REQUESTS", "500"),
+        ];
+        assert_eq!(read(&service).unwrap().policy.budget.requests, Some(500));
+        // The control: without a Service such a name is a mistake, and so is what no Service is called by.
+        for name in ["OSTLER_PORT", "OSTLER_SERVICE_PORT", "OSTLER_WEB_PORT"] {
+            assert!(read(&[(name, "80")]).is_err(), "{name}");
+        }
+        let with = |name| read(&[service.as_slice(), &[(name, "1")]].concat());
+        assert!(with("OSTLER_PORTS").is_err() && with("OSTLER_SERVER_PORT").is_err());
     }
 
     #[test]

@@ -34,20 +34,16 @@ impl Default for Overrides {
 impl Overrides {
     /// The same, and what tini's variables say. The command line and `OSTLER_LOG_LEVEL` win over them.
     /// (`TINI_SUBREAPER` asks for what ostler does by itself.)
-    ///
-    /// # Errors
-    /// A verbosity that is no number, with what to write instead.
-    pub(super) fn with_tinis(self, environment: &[(OsString, OsString)]) -> Result<Self, String> {
+    pub(super) fn with_tinis(self, environment: &[(OsString, OsString)]) -> Self {
         let find = |wanted: &str| environment.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
         // To be there is enough, whatever is in it.
         let group = find("TINI_KILL_PROCESS_GROUP").map(|_| Recipient::Group);
         let verbosity = find("TINI_VERBOSITY").filter(|value| !value.is_empty());
         let own = find("OSTLER_LOG_LEVEL").is_some_and(|value| !value.is_empty());
-        let level = match verbosity.map(|value| value.to_string_lossy().parse::<u8>()) {
-            None => None,
-            Some(Ok(verbosity)) => Some(values::verbosity(verbosity)).filter(|_| !own),
-            Some(Err(_)) => return Err("TINI_VERBOSITY: write 0, 1, 2 or 3, or OSTLER_LOG_LEVEL".into()),
-        };
-        Ok(Self { recipient: group.unwrap_or(self.recipient), level: self.level.or(level), ..self })
+        // What is no number is 0 to tini (atoi(3)).
+        let number = verbosity.map(|value| value.to_string_lossy().trim().parse::<i64>().unwrap_or(0));
+        let level =
+            number.map(|number| values::verbosity(number.clamp(0, 3).unsigned_abs())).filter(|_| !own);
+        Self { recipient: group.unwrap_or(self.recipient), level: self.level.or(level), ..self }
     }
 }

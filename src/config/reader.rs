@@ -9,7 +9,21 @@ use std::os::unix::ffi::OsStrExt;
 const PREFIX: &str = "OSTLER_";
 
 /// From this likeness on, one name may be meant by another.
-const LIKE: f64 = 0.75;
+const LIKE: f64 = 0.8;
+
+/// Kubernetes tells every container of all Services of its namespace, one that is called `ostler` or `ostler-x` among them, by variables
+/// such as `OSTLER_SERVICE_HOST` and `OSTLER_PORT_80_TCP` (its documentation, "Accessing the Service"). Nobody has written these.
+fn leave_out_services(variables: &mut BTreeMap<String, OsString>) {
+    let services = variables.keys().filter_map(|name| name.strip_suffix("_SERVICE_HOST").map(str::to_owned));
+    for service in services.collect::<Vec<_>>() {
+        variables.retain(|name, _| {
+            let tail = name.strip_prefix(&service).unwrap_or_default();
+            let port =
+                tail.strip_prefix("_PORT").is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
+            !(port || tail.starts_with("_SERVICE_"))
+        });
+    }
+}
 
 /// How alike two names are behind their common prefix, from 0 to 1.
 fn likeness(known: &str, name: &str) -> f64 {
@@ -64,7 +78,8 @@ impl Reader {
                 .starts_with(PREFIX.as_bytes())
                 .then(|| (name.to_string_lossy().into_owned(), value))
         };
-        let unread = environment.into_iter().filter_map(ours).collect();
+        let mut unread: BTreeMap<_, _> = environment.into_iter().filter_map(ours).collect();
+        leave_out_services(&mut unread);
         Self { unread, settings: Vec::new(), errors: Vec::new() }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Config;
 use crate::count::gunicorn::{Gunicorn, PID_FILE};
-use crate::supervisor::{Recycle, Usr2};
+use crate::supervisor::{Meaning, Meanings, Recycle, Signal};
 
 /// What the user wants (`OSTLER_RECYCLE`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub enum Strategy {
 pub struct Chosen {
     /// How.
     pub recycle: Recycle,
-    /// What SIGUSR2 means.
-    pub usr2: Usr2,
+    /// What signals are taken for.
+    pub signals: Meanings,
     /// For people: why.
     pub because: &'static str,
 }
@@ -30,18 +30,27 @@ pub struct Chosen {
 /// One line that says what to write instead.
 pub fn strategy(config: &Config, held: usize, gunicorn: Option<&Gunicorn>) -> Result<Chosen, String> {
     // gunicorn's own upgrade fails on sockets that it has inherited, and what it stands for is a handover.
-    let usr2 = if held == 0 { Usr2::Forwarded } else { Usr2::Recycle };
-    let chosen = |recycle, because| Ok(Chosen { recycle, usr2, because });
+    let given = config.policy.signals;
+    let signals = if held == 0 { given } else { given.or(Signal::USR2, Meaning::Recycle) };
+    let chosen = |recycle, because| Ok(Chosen { recycle, signals, because });
     let has_pid_file = gunicorn.is_some_and(|gunicorn| gunicorn.get(&PID_FILE).is_some());
     match config.strategy {
         Strategy::Only(Recycle::Handover) if held == 0 => Err(
             "OSTLER_RECYCLE=handover: two generations need a socket that outlives them; write OSTLER_LISTEN too"
                 .into(),
         ),
+        Strategy::Only(Recycle::Handover) if config.pid_file.is_some() => Err(
+            "OSTLER_RECYCLE=handover: a pid file is one generation's at a time; unset OSTLER_PIDFILE, or write \
+             OSTLER_RECYCLE=restart"
+                .into(),
+        ),
         Strategy::Only(recycle) => chosen(recycle, "OSTLER_RECYCLE says so"),
         Strategy::Auto if held == 0 => chosen(Recycle::Restart, "no sockets are held"),
         Strategy::Auto if has_pid_file => {
             chosen(Recycle::Restart, "gunicorn's --pid allows only one generation at a time")
+        }
+        Strategy::Auto if config.pid_file.is_some() => {
+            chosen(Recycle::Restart, "OSTLER_PIDFILE is one generation's at a time")
         }
         Strategy::Auto => chosen(Recycle::Handover, "sockets are held"),
     }
@@ -69,5 +78,13 @@ mod tests {
         assert_eq!(chosen("handover", 1, "--pid /run/g.pid"), Ok(Recycle::Handover));
         assert_eq!(chosen("restart", 1, ""), Ok(Recycle::Restart));
         assert!(chosen("handover", 0, "").unwrap_err().contains("OSTLER_LISTEN"));
+        let with_pid_file = |setting: &str| {
+            let pairs = [("OSTLER_RECYCLE", setting), ("OSTLER_PIDFILE", "/run/x.pid")];
+            let pairs = pairs.map(|(name, value)| (name.into(), value.into()));
+            let config = Config::read(pairs, &Overrides::default()).unwrap();
+            strategy(&config, 1, None).map(|chosen| chosen.recycle)
+        };
+        assert_eq!(with_pid_file("auto"), Ok(Recycle::Restart));
+        assert!(with_pid_file("handover").unwrap_err().contains("unset OSTLER_PIDFILE"));
     }
 }

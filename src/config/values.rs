@@ -1,10 +1,12 @@
 //! How the values of variables are written. Every error says what to write instead.
 
-use super::{Backlog, Endpoint, Level, LogFormat, Memory, Owner, Steering, Strategy, Who};
+use super::signals::signal;
+use super::{Backlog, Endpoint, Level, LogFormat, Memory, Metrics, Owner, Steering, Strategy, Who};
 use crate::count::Source;
 use crate::count::plan::Choice;
-use crate::supervisor::{Ready, Recycle, Signal};
-use nix::sys::signal::Signal as Known;
+use crate::supervisor::{Ready, Recycle, Restart, RestartLimit};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Longer than any container lives, and short enough that adding it to the clock cannot overflow.
@@ -51,6 +53,9 @@ pub(super) fn age(value: &str) -> Result<Option<Duration>, String> {
     }
 }
 
+/// No server is smaller: whoever writes less has left out the unit.
+const LEAST_MEMORY: u64 = 1 << 20;
+
 /// A budget in bytes, or in hundredths of the container's limit; `off` and `0` turn it off.
 pub(super) fn memory(value: &str) -> Result<Option<Memory>, String> {
     let cure =
@@ -59,7 +64,13 @@ pub(super) fn memory(value: &str) -> Result<Option<Memory>, String> {
     match value.strip_suffix('%') {
         _ if value == "off" => Ok(None),
         Some(text) => percent(text).ok_or_else(cure).map(Some),
-        None => parse_size::parse_size(value).map(|bytes| Some(Memory::Bytes(bytes))).map_err(|_| cure()),
+        None => match parse_size::parse_size(value) {
+            Ok(bytes @ 1..LEAST_MEMORY) => {
+                Err(format!("that is {bytes} bytes; write a size with its unit, such as 800MiB"))
+            }
+            Ok(bytes) => Ok(Some(Memory::Bytes(bytes))),
+            Err(_) => Err(cure()),
+        },
     }
     .map(|memory| memory.filter(|memory| !matches!(memory, Memory::Bytes(0) | Memory::Percent(0))))
 }
@@ -92,6 +103,47 @@ pub(super) fn endpoint(value: &str) -> Result<Option<Endpoint>, String> {
         is_host.then(|| Endpoint { host: host.to_owned(), port })
     });
     parsed.map(Some).ok_or_else(|| "write host:port, such as 10.0.0.1:8125, or none".into())
+}
+
+/// `emf:60s`, `emf:60s:NAME`, `statsd:host:port`, or off.
+pub(super) fn metrics(value: &str) -> Result<Option<Metrics>, String> {
+    const CURE: &str = "write emf:60s, emf:60s:NAME, statsd:10.0.0.1:8125, or off";
+    let metrics = match value.split_once(':') {
+        None if value == "off" => return Ok(None),
+        Some(("emf", rest)) => {
+            let (every, service) =
+                rest.split_once(':').map_or((rest, None), |(every, name)| (every, Some(name)));
+            let is_name = |name: &str| {
+                (1..=250).contains(&name.len())
+                    && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':')
+            };
+            match (duration(every), service) {
+                (Ok(every), _) if every < Duration::from_secs(1) => {
+                    return Err("write a second or more, such as emf:60s".into());
+                }
+                (Ok(every), None) => Some(Metrics::Emf { every, service: None }),
+                (Ok(every), Some(name)) if is_name(name) => {
+                    Some(Metrics::Emf { every, service: Some(name.to_owned()) })
+                }
+                (Ok(_) | Err(_), _) => None,
+            }
+        }
+        Some(("statsd", rest)) => endpoint(rest).ok().flatten().map(Metrics::Statsd),
+        Some(_) | None => None,
+    };
+    metrics.map(Some).ok_or_else(|| CURE.into())
+}
+
+/// `80%`, or off.
+pub(super) fn percent(value: &str) -> Result<Option<u8>, String> {
+    if value == "off" {
+        return Ok(None);
+    }
+    let number = value.strip_suffix('%').and_then(|number| number.parse().ok());
+    number
+        .filter(|number| (1..=99).contains(number))
+        .map(Some)
+        .ok_or_else(|| "write 1% to 99%, or off".into())
 }
 
 /// Where requests are counted.
@@ -141,21 +193,32 @@ pub(super) fn strategy(value: &str) -> Result<Strategy, String> {
     }
 }
 
-/// A signal by its name, with or without SIG, or by its number.
-pub(crate) fn signal(name: &str) -> Option<Signal> {
-    let number = match name.parse::<i32>() {
-        Ok(number) => Known::try_from(number).ok()?,
-        Err(_) => format!("SIG{}", name.strip_prefix("SIG").unwrap_or(name)).parse::<Known>().ok()?,
-    };
-    Some(Signal(number as i32))
+/// What happens when the child ends by itself.
+pub(super) fn restart(value: &str) -> Result<Restart, String> {
+    match value {
+        "never" => Ok(Restart::Never),
+        "on-failure" => Ok(Restart::OnFailure),
+        "always" => Ok(Restart::Always),
+        _ => Err("write never, on-failure or always".into()),
+    }
 }
 
-/// A signal by which a program can be asked to stop.
-pub(super) fn stop_signal(value: &str) -> Result<Signal, String> {
-    // SIGKILL asks nobody, SIGSTOP and SIGCONT do not end.
-    signal(value)
-        .filter(|signal| ![9, 18, 19].contains(&signal.0))
-        .ok_or_else(|| "write a signal by which the program stops, such as TERM, QUIT or INT".into())
+/// `5/1m`: so many ends in so much time.
+pub(super) fn restart_limit(value: &str) -> Result<RestartLimit, String> {
+    let parsed = value.split_once('/').and_then(|(ends, window)| {
+        let window = duration(window.trim()).ok().filter(|window| !window.is_zero())?;
+        Some(RestartLimit { ends: ends.trim().parse().ok()?, window })
+    });
+    parsed.ok_or_else(|| "write a number and a duration, such as 5/1m".into())
+}
+
+/// The path of a file, or none.
+pub(super) fn pid_file(value: &str) -> Result<Option<PathBuf>, String> {
+    match value {
+        "none" => Ok(None),
+        _ if value.starts_with('/') => Ok(Some(value.into())),
+        _ => Err("write the whole path, such as /run/nginx.pid, or none".into()),
+    }
 }
 
 /// When a successor counts as ready.
@@ -227,6 +290,17 @@ pub(super) fn owner(value: &str) -> Result<Option<Owner>, String> {
     }
 }
 
+/// `off`, `keep:2`: how many core files are left.
+pub(super) fn cores(value: &str) -> Result<Option<NonZeroUsize>, String> {
+    const MOST: usize = 1000;
+    if value == "off" {
+        return Ok(None);
+    }
+    let number = value.strip_prefix("keep:").and_then(|number| number.parse().ok());
+    let number = number.filter(|number: &NonZeroUsize| number.get() <= MOST);
+    number.map(Some).ok_or_else(|| format!("write keep:N, such as keep:1, N up to {MOST}, or off"))
+}
+
 /// How log lines look.
 pub(super) fn log_format(value: &str) -> Result<LogFormat, String> {
     match value {
@@ -238,7 +312,7 @@ pub(super) fn log_format(value: &str) -> Result<LogFormat, String> {
 }
 
 /// tini's verbosity: errors, warnings, the course of things, everything.
-pub(super) fn verbosity(number: u8) -> Level {
+pub(super) fn verbosity(number: u64) -> Level {
     match number {
         0 => Level::Error,
         1 => Level::Warn,

@@ -71,6 +71,8 @@ pub(crate) const STATSD_HOST: Setting = Setting { short: None, long: "--statsd-h
 pub(crate) const LOGGER_CLASS: Setting =
     Setting { short: None, long: "--logger-class", name: "logger_class" };
 pub(crate) const ACCESS_LOG: Setting = Setting { short: None, long: "--access-logfile", name: "accesslog" };
+pub(crate) const ACCESS_LOG_FORMAT: Setting =
+    Setting { short: None, long: "--access-logformat", name: "access_log_format" };
 pub(crate) const LOG_CONFIG: Setting = Setting { short: None, long: "--log-config", name: "logconfig" };
 pub(crate) const LOG_CONFIG_DICT: Setting =
     Setting { short: None, long: "--log-config-dict", name: "logconfig_dict" };
@@ -81,9 +83,17 @@ pub(crate) const LOG_SYSLOG: Setting = Setting { short: None, long: "--log-syslo
 
 pub(crate) const MAX_REQUESTS: Setting =
     Setting { short: None, long: "--max-requests", name: "max_requests" };
+pub(crate) const BIND: Setting = Setting { short: Some("-b"), long: "--bind", name: "bind" };
+pub(crate) const GRACEFUL_TIMEOUT: Setting =
+    Setting { short: None, long: "--graceful-timeout", name: "graceful_timeout" };
 pub(crate) const PID_FILE: Setting = Setting { short: Some("-p"), long: "--pid", name: "pidfile" };
+pub(crate) const USER: Setting = Setting { short: Some("-u"), long: "--user", name: "user" };
+pub(crate) const GROUP: Setting = Setting { short: Some("-g"), long: "--group", name: "group" };
 pub(crate) const DAEMON: Setting = Setting { short: Some("-D"), long: "--daemon", name: "daemon" };
 pub(crate) const REUSE_PORT: Setting = Setting { short: None, long: "--reuse-port", name: "reuse_port" };
+
+/// By what a script goes to another folder.
+const MOVES: [&str; 2] = ["cd", "pushd"];
 
 impl Gunicorn {
     /// Finds gunicorn in a command, behind `python -m`, `poetry run`, `sh -c` and others. `variable` is the user's
@@ -91,9 +101,13 @@ impl Gunicorn {
     pub fn find(argv: &[String], variable: &str, read: impl Fn(&str) -> FileText) -> Option<Self> {
         let words = words(argv);
         let at = words.iter().position(|word| program(word) == "gunicorn")?;
+        let moves = words.iter().take(at).any(|word| MOVES.contains(&word.as_str()));
         let command_line = words.into_iter().skip(at + 1).collect();
         let mut found = Self { command_line, variable: split(variable), config_file: ConfigFile::Absent };
-        found.config_file = found.find_config_file(read);
+        // What it will find in another folder nobody can say from here.
+        let here =
+            |path: &str| if moves && !path.starts_with('/') { FileText::Unreadable } else { read(path) };
+        found.config_file = found.find_config_file(here);
         Some(found)
     }
 
@@ -124,6 +138,12 @@ impl Gunicorn {
             .map(|value| (value, Origin::CommandLine))
             .or_else(|| flag(&self.variable).map(|value| (value, Origin::Variable)))
             .or_else(|| from_file().map(|value| (value, Origin::ConfigFile)))
+    }
+
+    /// Does it send its metrics somewhere already?
+    #[must_use]
+    pub fn has_statsd(&self) -> bool {
+        self.get(&STATSD_HOST).is_some()
     }
 
     /// May there be a config file that sets it all the same?

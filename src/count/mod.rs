@@ -6,7 +6,7 @@ pub mod plan;
 mod statsd;
 
 pub use lines::{Lines, Rule, Tally};
-pub use statsd::{Heard, Losses, Share, requests};
+pub use statsd::{Heard, Losses, Share, is_companion, requests};
 
 /// Where requests are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Source {
         match self {
             Self::Statsd => "statsd",
             Self::AccessLog => "access-log",
-            Self::Stdout => "access log on stdout",
+            Self::Stdout => "stdout",
             Self::Connections => "connections",
         }
     }

@@ -2,8 +2,8 @@
 
 use super::Source;
 use super::gunicorn::{
-    ACCESS_LOG, Gunicorn, LOG_CONFIG, LOG_CONFIG_DICT, LOG_CONFIG_JSON, LOG_SYSLOG, LOGGER_CLASS, Origin,
-    STATSD_HOST, Setting, Value, WORKER_CLASS, program, words,
+    ACCESS_LOG, ACCESS_LOG_FORMAT, Gunicorn, LOG_CONFIG, LOG_CONFIG_DICT, LOG_CONFIG_JSON, LOG_SYSLOG,
+    LOGGER_CLASS, Origin, STATSD_HOST, Setting, Value, WORKER_CLASS, program, words,
 };
 
 /// What the user wants (`OSTLER_COUNT`).
@@ -64,6 +64,8 @@ pub struct Plan {
     pub because: String,
     /// For people: what stands against it, and what to write instead.
     pub warning: Option<String>,
+    /// For people: what of theirs may be set where it cannot be seen, and is not used then.
+    pub caution: Option<&'static str>,
     /// For people: what to write instead if it stays silent; `None` if it cannot.
     pub cure: Option<&'static str>,
 }
@@ -90,9 +92,14 @@ struct Against {
 /// Decides how the requests of a command are counted.
 #[must_use]
 pub fn plan(wish: Wish, argv: &[String], gunicorn: Option<&Gunicorn>) -> Plan {
+    let cautious = |plan: Plan| {
+        // Whoever says where to count knows what is taken for it.
+        let unseen = wish.choice == Choice::Auto && gunicorn.is_none_or(Gunicorn::is_opaque);
+        Plan { caution: caution(plan.source).filter(|_| unseen), ..plan }
+    };
     match (gunicorn, wish.choice) {
-        (None, _) => plan_for_another(wish, &words(argv)),
-        (Some(gunicorn), Choice::Auto) => plan_auto(wish, gunicorn),
+        (None, _) => cautious(plan_for_another(wish, &words(argv))),
+        (Some(gunicorn), Choice::Auto) => cautious(plan_auto(wish, gunicorn)),
         (Some(gunicorn), Choice::Only(chosen)) => {
             let source = if chosen == Source::AccessLog { log_of(gunicorn) } else { chosen };
             let because =
@@ -111,7 +118,10 @@ impl Plan {
             (Source::Statsd, Telling::Anybody) => Some(
                 "let the program send requests:1|c to STATSD_HOST, STATSD_PORT, or write OSTLER_COUNT=connections",
             ),
-            (Source::AccessLog, Telling::Gunicorn) => Some("write OSTLER_COUNT=connections, an estimate"),
+            (Source::AccessLog, Telling::Gunicorn) => Some(
+                "let the app's own logging leave the access log alone (disable_existing_loggers=False), or write \
+                 OSTLER_COUNT=connections, an estimate",
+            ),
             (Source::AccessLog, Telling::Anybody) => Some(
                 "unless it runs a gunicorn write OSTLER_COUNT=stdout (its access log goes there), or connections",
             ),
@@ -120,7 +130,22 @@ impl Plan {
             }
             (Source::Connections, _) => None,
         };
-        Self { source, telling, because: because.into(), warning: None, cure }
+        Self { source, telling, because: because.into(), warning: None, caution: None, cure }
+    }
+}
+
+/// What `GUNICORN_CMD_ARGS` overrides in a config file that cannot be read from here.
+fn caution(source: Source) -> Option<&'static str> {
+    match source {
+        Source::AccessLog => Some(
+            "a config file of gunicorn's may be read that ostler cannot see; an accesslog that it sets is not written. Write \
+             --access-logfile - into the command or into GUNICORN_CMD_ARGS to keep it, or OSTLER_COUNT=access-log if there is none",
+        ),
+        Source::Statsd => Some(
+            "a config file of gunicorn's may be read that ostler cannot see; a statsd_host that it sets gets nothing. Write \
+             OSTLER_STATSD_FORWARD=host:port to keep it, or OSTLER_COUNT=statsd if there is none",
+        ),
+        Source::Stdout | Source::Connections => None,
     }
 }
 
@@ -214,6 +239,9 @@ fn worker(gunicorn: &Gunicorn) -> String {
     }
 }
 
+/// The request line in an access log's format.
+const REQUEST_LINE: &str = "\"%(r)s\"";
+
 /// How an access log is sent to stdout.
 const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 
@@ -241,6 +269,7 @@ fn against(source: Source, wish: Wish, gunicorn: &Gunicorn) -> Option<Against> {
                     cure: "write --access-logfile -".into(),
                 })
             })
+            .or_else(|| against_format(gunicorn))
             .or_else(others),
         Source::Connections => None,
     }
@@ -251,6 +280,21 @@ fn against_silence(gunicorn: &Gunicorn) -> Option<Against> {
         Some((Value::Text(class), _)) if class == SILENT => Some(Against {
             reason: format!("worker class {class} logs no access"),
             cure: "use another worker class".into(),
+        }),
+        Some(_) | None => None,
+    }
+}
+
+/// A request is known by its request line. `UvicornWorker` has a format of its own, which holds it.
+fn against_format(gunicorn: &Gunicorn) -> Option<Against> {
+    let own = match gunicorn.get(&WORKER_CLASS) {
+        Some((Value::Text(class), _)) => class.contains("Uvicorn"),
+        Some((Value::Unclear, _)) | None => false,
+    };
+    match gunicorn.get(&ACCESS_LOG_FORMAT) {
+        Some((Value::Text(format), _)) if !own && !format.contains(REQUEST_LINE) => Some(Against {
+            reason: format!("no request is known by an access log without {REQUEST_LINE}"),
+            cure: format!("put {REQUEST_LINE} into the format, quotes included"),
         }),
         Some(_) | None => None,
     }
@@ -275,8 +319,13 @@ fn without_paths(source: Source, wish: Wish, cure: impl FnOnce() -> String) -> O
 fn against_statsd(gunicorn: &Gunicorn) -> Option<Against> {
     let cure = || "write OSTLER_COUNT=access-log".to_owned();
     match gunicorn.get(&WORKER_CLASS) {
-        Some((Value::Text(class), _)) if !SEND_STATSD.contains(&class.as_str()) => {
-            let reason = format!("worker class {class} sends no statsd metrics of requests");
+        Some((Value::Text(class), origin)) if !SEND_STATSD.contains(&class.as_str()) => {
+            let class = match origin {
+                // What a variable holds is never told.
+                Origin::Variable => "the worker class of GUNICORN_CMD_ARGS".into(),
+                Origin::CommandLine | Origin::ConfigFile => format!("worker class {class}"),
+            };
+            let reason = format!("{class} sends no statsd metrics of requests");
             return Some(Against { reason, cure: cure() });
         }
         Some((Value::Text(_), _)) => {}
@@ -287,22 +336,34 @@ fn against_statsd(gunicorn: &Gunicorn) -> Option<Against> {
         }
     }
     let mut against = [&STATSD_HOST, &LOGGER_CLASS].into_iter().find_map(|setting| taken(gunicorn, setting));
-    if let (Some(against), Some((Value::Text(host), _))) = (&mut against, gunicorn.get(&STATSD_HOST)) {
+    if let (Some(against), Some((Value::Text(host), origin))) = (&mut against, gunicorn.get(&STATSD_HOST)) {
         // gunicorn knows other forms too (a port that is left out, unix://).
         let is_endpoint = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let host = if is_endpoint { &host } else { "host:port" };
+        let host = if is_endpoint && origin != Origin::Variable { &host } else { "host:port" };
         against.cure = format!("{}, and write OSTLER_STATSD_FORWARD={host}", against.cure);
     }
     against
 }
 
 fn taken(gunicorn: &Gunicorn, setting: &Setting) -> Option<Against> {
-    let (_, origin) = gunicorn.get(setting)?;
+    let (value, origin) = gunicorn.get(setting)?;
     let name = match origin {
         Origin::CommandLine | Origin::Variable => setting.long,
         Origin::ConfigFile => setting.name,
     };
-    Some(Against { reason: format!("{origin} sets {name}"), cure: format!("remove {name}") })
+    let (reason, cure) = match (value, setting.long == ACCESS_LOG.long) {
+        (Value::Text(_), true) => {
+            (format!("{origin} sets {name}"), "write --access-logfile - in its place".into())
+        }
+        (Value::Unclear, true) => (
+            format!("{origin} sets {name} to what only Python knows"),
+            "write --access-logfile - into the command if that is it".into(),
+        ),
+        (Value::Text(_) | Value::Unclear, false) => {
+            (format!("{origin} sets {name}"), format!("remove {name}"))
+        }
+    };
+    Some(Against { reason, cure })
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 /// gunicorn sends three datagrams a request (duration, requests, status), so a lost one is a third of a request.
 const DATAGRAMS_PER_REQUEST: u64 = 3;
+/// The other two.
+const COMPANIONS_PER_REQUEST: u64 = 2;
 
 /// How many requests a datagram tells of. Anything else that is sent there counts as 0.
 ///
@@ -11,6 +13,14 @@ const DATAGRAMS_PER_REQUEST: u64 = 3;
 #[must_use]
 pub fn requests(datagram: &[u8]) -> u64 {
     datagram.split(|byte| *byte == b'\n').filter_map(requests_of_metric).fold(0, u64::saturating_add)
+}
+
+/// Is it one of those that gunicorn sends beside a request's counter?
+#[must_use]
+pub fn is_companion(datagram: &[u8]) -> bool {
+    let name = datagram.split(|byte| *byte == b':').next().unwrap_or_default();
+    let status = name.split_last_chunk::<3>();
+    name.ends_with(b"request.duration") || status.is_some_and(|(rest, _)| rest.ends_with(b"request.status."))
 }
 
 fn requests_of_metric(line: &[u8]) -> Option<u64> {
@@ -40,6 +50,8 @@ fn requests_of_metric(line: &[u8]) -> Option<u64> {
 pub enum Share {
     /// Three of them for one: gunicorn's.
     Third,
+    /// The same, and a filter drops two of each three, which are no loss.
+    Filtered,
     /// As many as those that were heard, on average: anybody's.
     AsHeard,
 }
@@ -51,6 +63,8 @@ pub struct Heard {
     pub datagrams: u64,
     /// Requests in them.
     pub requests: u64,
+    /// Companions of requests among them. Those that a filter drops are not heard; it lets tagged ones in.
+    pub companions: u64,
 }
 
 /// Turns a socket's counter of lost datagrams (`SO_RXQ_OVFL`, socket(7)) into requests.
@@ -75,6 +89,12 @@ impl Losses {
         self.seen = dropped;
         let requests = match self.share {
             Share::Third => self.lost / DATAGRAMS_PER_REQUEST,
+            Share::Filtered => {
+                let filtered = heard.requests.saturating_mul(COMPANIONS_PER_REQUEST);
+                let filtered = filtered.saturating_sub(heard.companions);
+                // To the next whole request: a counter brings the drops before it, and its status comes after it.
+                self.lost.saturating_add(1).saturating_sub(filtered) / DATAGRAMS_PER_REQUEST
+            }
             Share::AsHeard => {
                 let all = u128::from(self.lost) * u128::from(heard.requests);
                 u64::try_from(all / u128::from(heard.datagrams.max(1))).unwrap_or(u64::MAX)
@@ -139,7 +159,7 @@ mod tests {
         Losses::new(Share::Third)
     }
 
-    const HEARD: Heard = Heard { datagrams: 100, requests: 250 };
+    const HEARD: Heard = Heard { datagrams: 100, requests: 250, companions: 0 };
 
     #[test]
     fn three_lost_datagrams_are_one_request() {
@@ -154,8 +174,46 @@ mod tests {
         let told = [0, 2, 3, 10, 10].map(|dropped| losses.requests(dropped, HEARD));
         assert_eq!(told, [0, 5, 2, 18, 0]);
         // What was told is not taken back.
-        assert_eq!(losses.requests(11, Heard { datagrams: 200, requests: 250 }), 0);
+        assert_eq!(losses.requests(11, Heard { datagrams: 200, ..HEARD }), 0);
         assert_eq!(Losses::new(Share::AsHeard).requests(9, Heard::default()), 0);
+    }
+
+    #[test]
+    fn what_a_filter_drops_is_no_loss() {
+        let heard = |requests, companions| Heard { datagrams: requests + companions, requests, companions };
+        for (requests, companions, dropped, lost) in [
+            // One worker, and its last status is still to come; or is dropped too.
+            (1000, 0, 1999, 0),
+            (1000, 0, 2000, 0),
+            // Another one is between its duration and its counter.
+            (1000, 0, 2001, 0),
+            // 1,300 requests, of which the buffer had no room for 300: two filtered and one lost of each.
+            (1000, 0, 2 * 1300 + 300, 300),
+            (1000, 0, 2 * 1300 + 300 - 1, 300),
+            // With tags nothing is filtered; a third of the three datagrams of each is lost.
+            (1000, 2000, 0, 0),
+            (1000, 2000, 1500, 500),
+        ] {
+            let told = Losses::new(Share::Filtered).requests(dropped, heard(requests, companions));
+            assert_eq!(told, lost, "{requests} {companions} {dropped}");
+        }
+    }
+
+    #[test]
+    fn what_comes_beside_a_counter() {
+        for (datagram, expected) in [
+            ("gunicorn.request.duration:0.288|ms", true),
+            ("my.gunicorn.request.duration:0.288|ms|#env:prod", true),
+            ("gunicorn.request.status.200:1|c|@1.0|#env:prod", true),
+            ("request.status.404", true),
+            ("gunicorn.requests:1|c|@1.0", false),
+            ("gunicorn.workers:2|g", false),
+            ("gunicorn.log.warning:1|c|@1.0", false),
+            ("request.status.20:1|c", false),
+            ("", false),
+        ] {
+            assert_eq!(is_companion(datagram.as_bytes()), expected, "{datagram}");
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod notice;
 mod record;
 
+pub(crate) use notice::name as signal_name;
+pub(crate) use record::Harmless;
 pub use record::Record;
 
 use crate::config::{Level, LogFormat, Logging};
@@ -16,13 +18,15 @@ pub struct Log {
     logging: Logging,
     sink: Sink,
     dropped: u64,
+    /// And all of them, told or not.
+    dropped_in_all: u64,
 }
 
 impl Log {
     /// A log on stderr.
     #[must_use]
     pub fn new(logging: Logging) -> Self {
-        Self { logging, sink: Sink::stderr(), dropped: 0 }
+        Self { logging, sink: Sink::stderr(), dropped: 0, dropped_in_all: 0 }
     }
 
     /// Tells what the supervisor has to tell.
@@ -39,14 +43,25 @@ impl Log {
             let told = Record::new(Level::Warn, "log-lines-dropped", "nobody read the log for a while")
                 .with("count", self.dropped);
             if !self.put(&told) {
-                self.dropped = self.dropped.saturating_add(1);
+                self.drop_one();
                 return;
             }
             self.dropped = 0;
         }
         if !self.put(record) {
-            self.dropped = self.dropped.saturating_add(1);
+            self.drop_one();
         }
+    }
+
+    /// How many lines nobody has ever read.
+    #[must_use]
+    pub fn lines_dropped(&self) -> u64 {
+        self.dropped_in_all
+    }
+
+    fn drop_one(&mut self) {
+        self.dropped = self.dropped.saturating_add(1);
+        self.dropped_in_all = self.dropped_in_all.saturating_add(1);
     }
 
     fn put(&mut self, record: &Record) -> bool {

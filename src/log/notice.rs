@@ -2,7 +2,9 @@
 
 use super::record::Record;
 use crate::config::Level;
-use crate::supervisor::{Answer, Cause, ExitStatus, Notice, Outcome, RecycleReason, Signal, View};
+use crate::supervisor::{
+    Answer, Cause, Core, ExitStatus, Grown, Left, Manner, Notice, Outcome, RecycleReason, Signal, View,
+};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -10,6 +12,23 @@ impl Record {
     /// The same, and when it is tried again, if it is.
     fn retry(self, pause: Option<Duration>) -> Self {
         self.with_some("retry_in_s", pause.map(seconds))
+    }
+
+    /// The same, and who they are: how many, and the first of them by name.
+    fn others(self, left: &[Left]) -> Self {
+        const NAMED: usize = 8;
+        let names: Vec<_> =
+            left.iter().take(NAMED).map(|Left { pid, name, .. }| format!("{name}({})", pid.0)).collect();
+        self.with("count", left.len()).with("processes", names.join(" "))
+    }
+
+    /// The same, and which core file.
+    fn of_core(self, core: &Core) -> Self {
+        let program = Some(core.program.as_str()).filter(|program| !program.is_empty());
+        self.with("file", core.file.as_str())
+            .with("bytes", core.bytes)
+            .with("allocated_bytes", core.allocated)
+            .with_some("program", program)
     }
 
     /// The same, with this field if there is something to tell in it.
@@ -34,7 +53,8 @@ impl Record {
                     .with_some("max_memory", limits.memory)
             }
             Notice::MemoryBudgetSmall { id, used, limit } => {
-                let message = "a fresh generation holds more memory than OSTLER_MAX_MEMORY allows; it is recycled more \
+                let message = "a generation held more memory than OSTLER_MAX_MEMORY allows so soon after its start that \
+                               the budget is too small for it, or it leaks fast; it is recycled more \
                                and more seldom: write a larger budget";
                 Self::new(Level::Warn, "memory-budget-small", message)
                     .with("generation", id.0)
@@ -45,6 +65,40 @@ impl Record {
                 let message = "pages that processes share are counted for each of them, since they cannot be seen; if the \
                                server is another user's, give ostler CAP_SYS_PTRACE, or let it run as that user";
                 Self::new(Level::Warn, "memory-unclear", message).with("generation", id.0)
+            }
+            Notice::CoreLeft { core } => {
+                Self::new(Level::Warn, "core-left", "a process has left a core file").of_core(core)
+            }
+            Notice::CoreDeleted { core } => {
+                Self::new(Level::Info, "core-deleted", "there are enough newer ones").of_core(core)
+            }
+            Notice::CoreStuck { core, error } => {
+                Self::new(Level::Warn, "core-stuck", "an old core file cannot be deleted")
+                    .of_core(core)
+                    .with("error", error.as_str())
+            }
+            Notice::DiskFills { disk, mark } => {
+                let message = "the root file system is fuller than OSTLER_DISK_WARN; what has grown on it is looked for";
+                Self::new(Level::Warn, "disk-fills", message)
+                    .with("percent", disk.percent())
+                    .with("disk_warn", *mark)
+                    .with("used", disk.used)
+                    .with("available", disk.available)
+            }
+            Notice::DiskGrown { grown } => {
+                let message = match grown.as_slice() {
+                    [] => {
+                        "no file was written since ostler has started: it was full before, others fill it, or files are \
+                           open that are deleted"
+                    }
+                    [_, ..] => {
+                        "files of the root file system that were written to since ostler has started, with their whole size in bytes"
+                    }
+                };
+                let record = Self::new(Level::Warn, "disk-grown", message);
+                let names: Vec<_> =
+                    grown.iter().map(|Grown { path, bytes }| format!("{path}={bytes}")).collect();
+                record.with_some("grown", (!grown.is_empty()).then_some(names))
             }
             Notice::OutputDropped { lines } => {
                 let message = "lines of the child's stdout were dropped, as nobody read them for a while";
@@ -64,6 +118,9 @@ impl Record {
                 let message = match reason {
                     RecycleReason::Requests { .. } => "the request budget is spent",
                     RecycleReason::Age { .. } => "the age budget is spent",
+                    RecycleReason::Memory { used, limit } if used < limit => {
+                        "it grows, and the memory budget would be spent before a successor serves"
+                    }
                     RecycleReason::Memory { .. } => "the memory budget is spent",
                     RecycleReason::Command => "somebody asked for it",
                     RecycleReason::Hung(_) => "it hangs: connections wait, and none is accepted",
@@ -148,10 +205,53 @@ impl Record {
                 .with("generation", id.0)
                 .with("requests", *requests)
                 .with("age_s", seconds(*age)),
+            Notice::WorkerEnded { id, pid, status, manner } => {
+                let level = match manner {
+                    Manner::Normal => Level::Debug,
+                    Manner::Fault => Level::Warn,
+                };
+                let how = status.map_or_else(|| "ended".to_owned(), describe);
+                Self::new(level, "worker-ended", format!("a worker {how}"))
+                    .with("generation", id.0)
+                    .with("pid", pid.0)
+                    .with_some("exit_code", status.map(ExitStatus::code))
+            }
+            Notice::WorkersCrash { id, ends, window } => {
+                let message = "workers end again and again, and their master starts new ones";
+                let record = Self::new(Level::Error, "workers-crash", message).with("generation", id.0);
+                record.with("ends", *ends).with("window_s", seconds(*window))
+            }
             Notice::Stopping { signal, grace } => {
                 Self::new(Level::Info, "stopping", "ostler has been told to stop")
                     .with("signal", name(*signal))
                     .with("grace_s", seconds(*grace))
+            }
+            Notice::Draining { delay } => {
+                let message =
+                    "asked to stop; the child serves on for the drain delay, and a second SIGTERM skips it";
+                Self::new(Level::Info, "draining", message).with("delay_s", seconds(*delay))
+            }
+            Notice::Restarting { pause } => {
+                let message = "the child has ended by itself, and is started again";
+                Self::new(Level::Warn, "restarting", message).with("retry_in_s", seconds(*pause))
+            }
+            Notice::GaveUp { ends, window } => {
+                let message = "the child has ended by itself too often; ostler ends with its status";
+                let record = Self::new(Level::Error, "gave-up", message);
+                record.with("ends", *ends).with("window_s", seconds(*window))
+            }
+            Notice::NobodyToFollow { id } => {
+                let message = "the program has ended its first process, and after 10 s OSTLER_PIDFILE names no child of \
+                               ostler's; check that it writes that file";
+                Self::new(Level::Error, "nobody-to-follow", message).with("generation", id.0)
+            }
+            Notice::OthersLeft { left, grace } => {
+                let message = "other processes still run; they get SIGTERM";
+                let record = Self::new(Level::Info, "others-left", message).with("grace_s", seconds(*grace));
+                record.others(left)
+            }
+            Notice::OthersKilled { left } => {
+                Self::new(Level::Warn, "others-killed", "SIGKILL to processes that did not end").others(left)
             }
             Notice::GraceExpired { id } => {
                 let message = "the grace period is over: SIGKILL to the process group";
@@ -163,6 +263,12 @@ impl Record {
             }
             Notice::SignalForwarded { signal } => {
                 Self::new(Level::Debug, "signal-forwarded", "sent on").with("signal", name(*signal))
+            }
+            Notice::SignalRewritten { signal, to } => {
+                let message =
+                    if to.is_some() { "taken for another one" } else { "dropped, as OSTLER_SIGNALS says" };
+                let record = Self::new(Level::Debug, "signal-rewritten", message);
+                record.with("signal", name(*signal)).with_some("as", to.map(name))
             }
             Notice::SignalRefused { id } => {
                 let message = "signals do not reach the child, which is another user's, so it is not recycled; give ostler CAP_KILL";
@@ -188,6 +294,7 @@ fn ended(outcome: &Outcome, cause: Cause) -> Record {
         (Cause::Recycled, _) => (Level::Info, "as it was recycled"),
         (Cause::NotReady, _) => (Level::Warn, "before it was ready"),
         (Cause::Stopped, _) => (Level::Info, "as ostler was told to stop"),
+        (Cause::Asked, _) => (Level::Info, "as it was asked to end"),
         (Cause::ByItself, Outcome::Ended(ExitStatus::Exited(0))) => (Level::Info, "by itself"),
         (Cause::ByItself, _) => (Level::Warn, "by itself"),
     };
@@ -204,7 +311,7 @@ fn describe(status: ExitStatus) -> String {
 }
 
 /// A signal's name: `SIGTERM`, `SIGRTMIN+1`. The first real-time signal is 34 to programs, 32 to the kernel (signal(7)).
-fn name(signal: Signal) -> String {
+pub(crate) fn name(signal: Signal) -> String {
     match (nix::sys::signal::Signal::try_from(signal.0), signal.0) {
         (Ok(known), _) => known.as_str().to_owned(),
         (Err(_), 34) => "SIGRTMIN".to_owned(),

@@ -46,7 +46,7 @@ impl Record {
                 | Value::Number(_)
                 | Value::String(_)
                 | Value::Array(_)
-                | Value::Object(_) => write!(line, " {name}={value}"),
+                | Value::Object(_) => write!(line, " {name}={}", Harmless(&value.to_string())),
             };
         }
         line.truncate(line.floor_char_boundary(LONGEST_LINE - 1));
@@ -57,7 +57,9 @@ impl Record {
     /// One JSON object: time, source, level, event, message, then the fields.
     #[must_use]
     pub fn json(&self, time: SystemTime) -> String {
-        let line = |record| serde_json::to_string(&Line { record, time }).map(|line| line + "\n");
+        let line = |record| {
+            serde_json::to_string(&Line { record, time }).map(|line| format!("{}\n", Harmless(&line)))
+        };
         match line(self) {
             Ok(line) if line.len() <= LONGEST_LINE => line,
             // Only an absurdly long path or file name comes here; what is cut must still be JSON.
@@ -82,13 +84,31 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'=')
 }
 
-/// Text without control characters: a program's name may hold a line break, and must not forge a line.
+/// Is it obeyed, by a terminal or by who reads lines, instead of being shown? Control characters, line and paragraph
+/// separators, and what changes the direction in which a line is read.
+fn is_obeyed(c: char) -> bool {
+    let turns = ['\u{61c}', '\u{200e}', '\u{200f}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}'];
+    c.is_control() || turns.contains(&c) || ('\u{2028}'..='\u{202e}').contains(&c)
+}
+
+/// Text on one line: a program's name may hold a line break, and must not forge a line.
 struct OneLine<'a>(&'a str);
 
 impl std::fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.chars().try_for_each(|c| {
-            if c.is_control() { write!(f, "{}", c.escape_default()) } else { f.write_char(c) }
+            if is_obeyed(c) { write!(f, "{}", c.escape_default()) } else { f.write_char(c) }
+        })
+    }
+}
+
+/// JSON without those of them that it lets stand (DEL, and all from U+0080 on).
+pub(crate) struct Harmless<'a>(pub(crate) &'a str);
+
+impl std::fmt::Display for Harmless<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.chars().try_for_each(|c| {
+            if is_obeyed(c) { write!(f, "\\u{:04x}", u32::from(c)) } else { f.write_char(c) }
         })
     }
 }
@@ -157,11 +177,31 @@ mod tests {
         assert!(serde_json::from_str::<Value>(&record.json(EPOCH)).is_ok());
     }
 
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_told_as_it_is() {
+        // Escape, delete, and the one-character form of escape and bracket.
+        let record =
+            Record::new(Level::Info, "x", "\u{1b}[2J\u{7f}\u{9b}2J").with("v", "\u{1b}\u{7f}\u{9b}2J");
+        assert_eq!(
+            record.text(EPOCH),
+            "1970-01-01T00:00:00.000Z ostler info x: \\u{1b}[2J\\u{7f}\\u{9b}2J v=\"\\u001b\\u007f\\u009b2J\"\n"
+        );
+        assert!(!record.json(EPOCH).trim_end().contains(char::is_control));
+        // A line separator, and what lets the rest of the line be read from right to left.
+        let record = Record::new(Level::Info, "x", "a\u{2028}b").with("v", "\u{202e}c\u{2066}");
+        assert!(record.text(EPOCH).ends_with(" x: a\\u{2028}b v=\"\\u202ec\\u2066\"\n"));
+        let json = record.json(EPOCH);
+        assert!(json.is_ascii(), "{json}");
+        assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["v"], "\u{202e}c\u{2066}");
+    }
+
     proptest! {
         #[test]
         fn any_text_stays_on_its_line(message in any::<String>(), value in any::<String>()) {
             let record = Record::new(Level::Info, "x", message.clone()).with("v", value.clone());
-            prop_assert_eq!(record.text(EPOCH).matches('\n').count(), 1);
+            for line in [record.text(EPOCH), record.json(EPOCH)] {
+                prop_assert_eq!(line.find(char::is_control), Some(line.len() - 1), "{:?}", line);
+            }
             let json: Value = serde_json::from_str(&record.json(EPOCH)).unwrap();
             prop_assert_eq!(json.get("message"), Some(&Value::from(message)));
             prop_assert_eq!(json.get("v"), Some(&Value::from(value)));

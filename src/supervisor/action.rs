@@ -2,6 +2,8 @@
 
 use super::event::{Client, GenerationId, Pid, Signal, Slot};
 use super::notice::Notice;
+use super::status::Status;
+use std::num::NonZeroUsize;
 
 /// Whom a signal is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,15 @@ pub enum Target {
 pub enum Command {
     /// A recycle, now.
     Recycle,
+}
+
+/// What can be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// All that is known.
+    Status,
+    /// The figures, as Prometheus reads them.
+    Metrics,
 }
 
 /// What a command is answered with.
@@ -58,6 +69,14 @@ pub enum Action {
         /// Its new leader.
         heir: Pid,
     },
+    /// Look for who leads on where a leader has ended. Answered by `HeirSought`.
+    SeekHeir(GenerationId),
+    /// Look for workers of this generation that are not known yet, and tell when they end. Answered by `WorkersWatched`.
+    WatchWorkers(GenerationId),
+    /// Send a signal to every process that is left below ostler, or only look who there is. Answered by `Swept`.
+    Sweep(Option<Signal>),
+    /// Delete all core files but so many of the newest. Answered by `CoresTidied`, if there is something to tell.
+    TidyCores(NonZeroUsize),
     /// Look whether a successor serves; at the first look, begin to probe it. Answered by `Looked`.
     Look(GenerationId),
     /// Give all new connections to the generation that has this slot, and end all probing.
@@ -73,6 +92,8 @@ pub enum Action {
         id: GenerationId,
         /// In bytes.
         limit: u64,
+        /// So many of the cheaper sum's are known to be counted too often.
+        shared: u64,
     },
     /// Count the connections that have come. Answered by `ConnectionsCounted`, if that can be known here.
     CountConnections,
@@ -85,6 +106,21 @@ pub enum Action {
         /// What.
         answer: Answer,
     },
+    /// Show somebody what is known.
+    Show {
+        /// Whom.
+        client: Client,
+        /// What of it.
+        page: Page,
+        /// What is known.
+        status: Box<Status>,
+    },
+    /// Send the figures to where metrics go.
+    Publish(Box<Status>),
+    /// Look how full the disk is. Answered by `DiskSeen`.
+    LookAtDisk,
+    /// Look at a few more files for what has grown on it. Answered by `GrownSearched`.
+    SearchGrown,
     /// Tell.
     Log(Notice),
     /// End ostler with this exit status.

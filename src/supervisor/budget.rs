@@ -70,6 +70,16 @@ impl Budget {
     }
 }
 
+/// When so much is used of a limit, at the rate of `time` so far. Nothing is known of what was never used.
+pub(super) fn until_spent(used: u64, limit: u64, time: Duration) -> Option<Duration> {
+    let left = limit.saturating_sub(used);
+    if left == 0 {
+        return Some(Duration::ZERO);
+    }
+    let millis = time.as_millis().checked_mul(left.into())?.checked_div(used.into())?;
+    Some(Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

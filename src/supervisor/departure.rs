@@ -5,11 +5,12 @@ use super::event::{Event, ExitStatus, Outcome, Signal};
 use super::generation::Generation;
 use super::notice::{Cause, Notice};
 use super::turn::Turn;
+use super::workers::Manner;
 use std::time::{Duration, Instant};
 
 /// How long ostler waits for processes that have got SIGKILL before it goes on without them: they hang in the kernel
 /// (state D), or are zombies whose own parent does not reap them.
-const KILL_WAIT: Duration = Duration::from_secs(5);
+pub(super) const KILL_WAIT: Duration = Duration::from_secs(5);
 
 /// How often a stop that shows no effect is sent again. A gunicorn worker that still boots loses SIGTERM.
 const REMIND: Duration = Duration::from_secs(1);
@@ -33,7 +34,7 @@ enum Leader {
 
 /// Where it stands with SIGKILL.
 #[derive(Clone, Copy, Debug)]
-enum Force {
+pub(super) enum Force {
     /// It is sent then.
     At(Instant),
     /// It was sent then.
@@ -45,6 +46,8 @@ enum Force {
 pub(super) struct Gone {
     pub(super) generation: Generation,
     pub(super) rest: Rest,
+    /// Until then it might have taken its time.
+    pub(super) until: Instant,
 }
 
 /// What is left of a generation that ostler is done with.
@@ -70,8 +73,8 @@ impl Departure {
     /// Tells the generation to stop.
     pub(super) fn told(generation: Generation, cause: Cause, turn: &mut Turn<'_>) -> Self {
         turn.send(generation.id, turn.policy.stop_signal);
-        // Whoever is stopped (SIGSTOP, ctrl-Z) would only take it when the grace period is over.
-        turn.send(generation.id, Signal::CONT);
+        // Whoever is stopped (SIGSTOP; ctrl-Z, which stops the whole group) would only take it when the grace period is over.
+        turn.kill(Target::Group(generation.id), Signal::CONT);
         let leader = Leader::Alive { remind: turn.now + REMIND };
         Self { generation, cause, leader, force: Force::At(turn.now + turn.policy.grace_period) }
     }
@@ -112,6 +115,14 @@ impl Departure {
         }
     }
 
+    /// Another one is to take its place: it has only until then.
+    pub(super) fn hurry(&mut self, until: Instant) {
+        self.force = match self.force {
+            Force::At(time) => Force::At(time.min(until)),
+            Force::Sent(time) => Force::Sent(time),
+        };
+    }
+
     /// Takes in an event, whosever it is.
     pub(super) fn step(&mut self, event: &Event, turn: &mut Turn<'_>) -> Option<Gone> {
         let own = self.generation.id;
@@ -125,14 +136,22 @@ impl Departure {
             }
             Event::GroupGone { id } if *id == own => {
                 if let Leader::Reaped(outcome) = &self.leader {
-                    let rest = Rest::Reaped(outcome.clone());
-                    return Some(Gone { generation: self.generation.clone(), rest });
+                    return Some(self.gone(Rest::Reaped(outcome.clone()), turn));
                 }
             }
             Event::KillRefused { id } if *id == own => self.generation.refused(turn),
+            // A worker that waits for a client that stays is aborted by its master, or ends with it.
+            Event::WorkerEnded { id, pid, status: Some(status) } if *id == own => {
+                let manner = Manner::of(*status);
+                turn.log(Notice::WorkerEnded { id: own, pid: *pid, status: Some(*status), manner });
+            }
             Event::Tick if turn.now >= self.deadline() => return self.press(turn),
             Event::Exited { .. }
             | Event::GroupGone { .. }
+            | Event::HeirSought { .. }
+            | Event::Swept { .. }
+            | Event::WorkersWatched { .. }
+            | Event::WorkerEnded { .. }
             | Event::KillRefused { .. }
             | Event::Tick
             | Event::Signal(_)
@@ -147,15 +166,27 @@ impl Departure {
             | Event::Shed { .. }
             | Event::SteerFailed { .. }
             | Event::OutputDropped { .. }
+            | Event::FolderWritten
+            | Event::CoresTidied { .. }
+            | Event::PageAsked { .. }
+            | Event::DiskSeen { .. }
+            | Event::GrownSearched { .. }
             | Event::Asked { .. } => {}
         }
         None
+    }
+
+    fn gone(&self, rest: Rest, turn: &Turn<'_>) -> Gone {
+        let until = turn.now + self.grace_left(turn.now);
+        Gone { generation: self.generation.clone(), rest, until }
     }
 
     /// Passes a signal on. When the leader is gone, one that asks for the end goes to who is left of the group.
     pub(super) fn signal(&self, signal: Signal, turn: &mut Turn<'_>) {
         let id = self.generation.id;
         match self.leader {
+            // A program that stops by another signal may take SIGTERM for something ruder.
+            Leader::Alive { .. } if signal == Signal::TERM => turn.forward(id, turn.policy.stop_signal),
             Leader::Alive { .. } => turn.forward(id, signal),
             // There is nobody left who would pass it on.
             Leader::Reaped(_) if signal.asks_for_the_end() => {
@@ -208,7 +239,7 @@ impl Departure {
                     Leader::Alive { .. } => Rest::Hangs,
                     Leader::Reaped(outcome) => Rest::Reaped(outcome.clone()),
                 };
-                Some(Gone { generation: self.generation.clone(), rest })
+                Some(self.gone(rest, turn))
             }
         }
     }

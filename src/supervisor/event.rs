@@ -1,6 +1,7 @@
 //! What has happened, as the edge tells it to the pure room: facts, in the past tense.
 
-use super::action::Command;
+use super::action::{Command, Page};
+use super::disk::{DiskUse, Search};
 use std::fmt;
 use std::time::Duration;
 
@@ -200,6 +201,39 @@ pub enum Door {
     Blind,
 }
 
+/// A process that is no generation's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Which.
+    pub pid: Pid,
+    /// What the kernel calls it (proc(5), `comm`).
+    pub name: String,
+    /// Where it comes from.
+    pub kin: Kin,
+}
+
+/// Where a process comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kin {
+    /// From something below ostler.
+    Own,
+    /// From outside of the container (`docker exec`, an agent of the platform), or from something that did.
+    Guest,
+}
+
+/// A core file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Core {
+    /// Its path.
+    pub file: String,
+    /// Its length.
+    pub bytes: u64,
+    /// What it takes of the disk.
+    pub allocated: u64,
+    /// The command line that left it, as far as it says so.
+    pub program: String,
+}
+
 /// A gunicorn worker, by its heartbeat file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Worker {
@@ -237,6 +271,36 @@ pub enum Event {
         /// The process of its group that it has put in its own place: gunicorn does on SIGUSR2.
         heir: Option<Pid>,
     },
+    /// Somebody was looked for who leads on where a leader has ended.
+    HeirSought {
+        /// Which generation's.
+        id: GenerationId,
+        /// Who.
+        heir: Option<Pid>,
+    },
+    /// The workers of a generation were looked for; each will be told of when it ends.
+    WorkersWatched {
+        /// Which generation's.
+        id: GenerationId,
+        /// Those that were not known before.
+        new: Vec<Pid>,
+    },
+    /// A worker has ended, of which only its master hears.
+    WorkerEnded {
+        /// Which generation's.
+        id: GenerationId,
+        /// Which.
+        pid: Pid,
+        /// How, if the kernel tells.
+        status: Option<ExitStatus>,
+    },
+    /// All processes but ostler's own were looked at, or sent a signal.
+    Swept {
+        /// What they got.
+        signal: Option<Signal>,
+        /// Who they are.
+        left: Vec<Left>,
+    },
     /// A reaped leader's process group has no member left.
     GroupGone {
         /// Which generation.
@@ -267,6 +331,8 @@ pub enum Event {
         id: GenerationId,
         /// Where that is not below the limit: with shared pages counted once. Else it may be less.
         bytes: u64,
+        /// If it was measured exactly: so many more the cheaper sum has.
+        shared: Option<u64>,
         /// Could the shared pages of all its processes be seen?
         view: View,
         /// What measuring took of a processor.
@@ -313,12 +379,40 @@ pub enum Event {
         /// How many.
         lines: u64,
     },
+    /// A file has been written in a folder where core files may be.
+    FolderWritten,
+    /// Core files were looked through, and there is something to tell.
+    CoresTidied {
+        /// Those that stay and were not known before.
+        left: Vec<Core>,
+        /// Those that were deleted.
+        deleted: Vec<Core>,
+        /// Those that could not be, and why; each once.
+        stuck: Vec<(Core, String)>,
+    },
     /// Somebody in the container wants something.
     Asked {
         /// Who is to be answered.
-        client: Client,
+        client: Option<Client>,
         /// What.
         command: Command,
+    },
+    /// Somebody in the container wants to be shown something.
+    PageAsked {
+        /// Who.
+        client: Client,
+        /// What.
+        page: Page,
+    },
+    /// How full the disk is; `None`: that cannot be known here.
+    DiskSeen {
+        /// By now.
+        disk: Option<DiskUse>,
+    },
+    /// A few more files were looked at.
+    GrownSearched {
+        /// What came of it.
+        search: Search,
     },
     /// Time has passed. The last of every batch of events.
     Tick,

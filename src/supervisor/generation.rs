@@ -15,6 +15,8 @@ pub(super) struct Generation {
     requests: u64,
     /// How many starts in a row had failed before this one.
     pub(super) failures: u32,
+    /// So long after its start it was seen to serve.
+    pub(super) ready_after: Option<Duration>,
     pub(super) fate: Fate,
     reach: Reach,
 }
@@ -47,6 +49,7 @@ impl Generation {
             limits,
             requests: 0,
             failures,
+            ready_after: None,
             fate: Fate::Replaceable,
             reach: Reach::Open,
         };
@@ -83,6 +86,13 @@ impl Generation {
         self.requests = 0;
     }
 
+    /// The one beside it cannot be told to stop, so it is not replaced.
+    pub(super) fn keep(&mut self) {
+        if self.fate == Fate::Replaceable {
+            self.fate = Fate::Deaf;
+        }
+    }
+
     /// Tells, once, that signals do not reach it. It cannot be told to stop, so it is not replaced.
     pub(super) fn refused(&mut self, turn: &mut Turn<'_>) {
         self.fate = Fate::Deaf;
@@ -93,6 +103,10 @@ impl Generation {
     }
 
     pub(super) fn ended(&self, now: Instant, outcome: Outcome, cause: Cause) -> Notice {
+        let cause = match (cause, self.fate) {
+            (Cause::ByItself, Fate::AskedToEnd) => Cause::Asked,
+            (cause, Fate::AskedToEnd | Fate::Replaceable | Fate::Deaf) => cause,
+        };
         let (id, requests, age) = (self.id, self.requests, self.age(now));
         Notice::GenerationEnded { id, outcome, cause, requests, age }
     }

@@ -1,18 +1,19 @@
 //! A successor is being started beside the incumbent, which serves on untouched until the successor is ready. If that
 //! never happens, nothing has happened.
 
+use super::State;
 use super::action::{Action, Answer};
 use super::budget::RecycleReason;
+use super::delay::Pace;
 use super::departure::Departure;
-use super::ending::Ending;
+use super::ending::{Ending, Then};
 use super::event::{Event, Outcome, Signal, View};
-use super::generation::Generation;
+use super::generation::{Fate, Generation};
 use super::notice::{Cause, Notice};
 use super::readiness::{Lack, Readiness, Verdict};
 use super::retiring::{Outgoing, Retirement};
 use super::serving::Incumbent;
 use super::turn::Turn;
-use super::{State, Usr2};
 use std::time::{Duration, Instant};
 
 /// A successor is looked at this often.
@@ -114,22 +115,20 @@ impl Handover {
                 return self.promote(starting.generation, outcome.clone(), turn);
             }
             Event::Signal(Signal::TERM) => {
+                if turn.asked_to_stop() == Pace::Later {
+                    self.incumbent.generation.fate = Fate::AskedToEnd;
+                    return self.give_up(starting.generation, turn);
+                }
                 turn.stop(Signal::TERM);
                 let last = Departure::told(self.incumbent.generation, Cause::Stopped, turn);
                 let beside = Departure::told(starting.generation, Cause::Stopped, turn);
-                return Ending::both(last, beside);
+                return Ending::both(last, beside, Then::Exit);
             }
-            Event::Signal(Signal::USR2) if turn.policy.usr2 == Usr2::Recycle => {
-                turn.refuse(None, Answer::Busy);
-            }
-            Event::Asked { client, .. } => turn.refuse(Some(*client), Answer::Busy),
+            Event::Asked { client, .. } => turn.refuse(*client, Answer::Busy),
             Event::Signal(signal) => {
                 self.incumbent.signal(*signal, turn);
                 if signal.asks_for_the_end() {
-                    // There is nothing to hand over to it any more.
-                    turn.order(Action::Steer(self.incumbent.slot()));
-                    let departure = Departure::told(starting.generation, Cause::Stopped, turn);
-                    return Retirement::begin(self.incumbent, Outgoing::Departing(departure));
+                    return self.give_up(starting.generation, turn);
                 }
             }
             Event::RequestsServed { id, count } => starting.generation.count(*id, *count),
@@ -137,6 +136,10 @@ impl Handover {
             | Event::SpawnFailed { .. }
             | Event::Exited { .. }
             | Event::GroupGone { .. }
+            | Event::HeirSought { .. }
+            | Event::Swept { .. }
+            | Event::WorkersWatched { .. }
+            | Event::WorkerEnded { .. }
             | Event::KillRefused { .. }
             | Event::OrphanReaped { .. }
             | Event::MemoryMeasured { .. }
@@ -147,17 +150,23 @@ impl Handover {
             | Event::Shed { .. }
             | Event::SteerFailed { .. }
             | Event::OutputDropped { .. }
+            | Event::FolderWritten
+            | Event::CoresTidied { .. }
+            | Event::PageAsked { .. }
+            | Event::DiskSeen { .. }
+            | Event::GrownSearched { .. }
             | Event::Tick => {}
         }
         State::HandingOver(self, Successor::Starting(starting))
     }
 
     /// The successor serves: from here on all new connections are its.
-    fn complete(self, successor: Generation, view: View, turn: &mut Turn<'_>) -> State {
+    fn complete(self, mut successor: Generation, view: View, turn: &mut Turn<'_>) -> State {
         let (from, to) = (self.incumbent.generation.id, successor.id);
         turn.order(Action::Steer(successor.slot));
         let took = turn.now.saturating_duration_since(self.began);
         turn.log(Notice::HandedOver { from, to, took, view });
+        successor.ready_after = Some(successor.age(turn.now));
         let incumbent = Incumbent::again(successor, turn);
         let outgoing = match self.reason {
             // It takes nothing from its queue, however long that is waited for.
@@ -170,6 +179,13 @@ impl Handover {
             | RecycleReason::Command => Outgoing::draining(self.incumbent, self.reason, turn),
         };
         Retirement::begin(incumbent, outgoing)
+    }
+
+    /// All is to end, so there is nothing to hand over to the successor any more.
+    fn give_up(self, successor: Generation, turn: &mut Turn<'_>) -> State {
+        turn.order(Action::Steer(self.incumbent.slot()));
+        let departure = Departure::told(successor, Cause::Stopped, turn);
+        Retirement::begin(self.incumbent, Outgoing::Departing(departure))
     }
 
     /// The successor will not serve, or not in time.

@@ -1,55 +1,80 @@
 //! The pure room: facts and the time in, orders out. It makes no system call and reads no clock.
 //!
 //! ```text
-//! Waiting ⇄ Spawning ──▶ Serving ◀───────────────────────────┐
-//!                        │  │  ▲ successor fails             │ outgoing gone
-//!                        │  ▼  │                             │
-//!                        │  HandingOver ──ready──▶ Retiring ─┘
-//!    restart, SIGTERM,   │  │                      │
-//!    leader dead         ▼  ▼ SIGTERM              ▼ SIGTERM
-//!                        Departing ──▶ the next start, or Ended
+//! Waiting ⇄ Spawning ──▶ Serving ◀───────────────────────────────┐
+//!                        │  │  ▲ no process to be had            │ the other one is gone
+//!                        │  ▼  │                                 │
+//!                        │  HandingOver ──ready, or failed──▶ Retiring
+//!                        │  │                                 │
+//!    restart, SIGTERM,   ▼  ▼ SIGTERM                         ▼ SIGTERM
+//!    leader dead         Departing ──▶ the next start, or Sweeping ──▶ Ended
 //! ```
+//!
+//! `Searching` is Serving without a leader, while a pid file is to name another. docs/states.svg has all of it.
 
 mod action;
 mod budget;
+mod cores;
+mod delay;
 mod departure;
+mod disk;
 mod ending;
 mod event;
 mod generation;
 mod handover;
+mod history;
+mod meaning;
 mod memory;
 mod notice;
 mod policy;
+mod publishing;
 mod readiness;
 mod restart;
 mod retiring;
+mod search;
 mod serving;
 mod silence;
+mod starting;
+mod status;
+mod sweep;
 mod turn;
 mod watch;
+mod workers;
 
-pub use action::{Action, Answer, Command, Target};
+pub use action::{Action, Answer, Command, Page, Target};
 pub use budget::{Budget, Limits, RecycleReason};
+pub use disk::{DiskUse, Grown, Search as DiskSearch};
 pub use event::{
-    Client, Door, Event, ExitStatus, GenerationId, Outcome, Pid, Queue, Sight, Signal, Slot, SpawnCause,
-    SpawnError, View, Worker,
+    Client, Core, Door, Event, ExitStatus, GenerationId, Kin, Left, Outcome, Pid, Queue, Sight, Signal, Slot,
+    SpawnCause, SpawnError, View, Worker,
 };
+pub use history::{Course, PastRecycle, Totals};
+pub use meaning::{Meaning, Meanings};
 pub use notice::{Cause, Notice};
-pub use policy::{Expected, Policy, Ready, Recipient, Recycle, Usr2};
+pub use policy::{Expected, Follow, Policy, Ready, Recipient, Recycle, Restart, RestartLimit, Workers};
 pub use readiness::Lack;
 pub use silence::Cure;
+pub use status::{Certainty, Next, Phase, Portrait, Role, Spending, Status, Trouble};
+pub use workers::Manner;
 
+use cores::Cores;
+use delay::Stop;
+use disk::Disk;
 use ending::Ending;
 use fastrand::Rng;
-use generation::Generation;
 use handover::{Handover, Successor};
-use restart::{backoff, steer_again};
+use history::History;
+use publishing::Publishing;
+use restart::{Ends, steer_again};
 use retiring::Retirement;
+use search::Search;
 use serving::Incumbent;
 use silence::Silence;
+use starting::{Start, while_spawning, while_waiting};
 use std::collections::VecDeque;
 use std::mem;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+use sweep::Sweep;
 use turn::Turn;
 
 /// The state machine.
@@ -64,6 +89,13 @@ pub struct Supervisor {
     /// See `Turn::too_big`.
     too_big: u32,
     silence: Silence,
+    stopping: Stop,
+    ends: Ends,
+    cores: Cores,
+    disk: Disk,
+    publishing: Publishing,
+    history: History,
+    began: Instant,
     steering: Steering,
     /// A start was ordered and is not answered yet; what else is told meanwhile comes after the answer.
     unanswered: Option<GenerationId>,
@@ -91,19 +123,14 @@ enum State {
     HandingOver(Handover, Successor),
     /// The incumbent serves, and another generation goes.
     Retiring(Retirement),
+    /// The incumbent's leader has ended well, and a pid file is to name another.
+    Searching(Search),
     /// Nobody serves: the last generation stops.
     Departing(Ending),
+    /// No generation is left, and all others are to end too.
+    Sweeping(Sweep),
     /// `Exit` has been ordered.
     Ended,
-}
-
-/// A start with nobody beside it.
-#[derive(Clone, Copy, Debug)]
-struct Start {
-    id: GenerationId,
-    slot: Slot,
-    /// How many starts of this generation have failed before.
-    failures: u32,
 }
 
 impl Supervisor {
@@ -111,6 +138,9 @@ impl Supervisor {
     #[must_use]
     pub fn new(policy: Policy, seed: u64, now: Instant) -> Self {
         let start = Start { id: GenerationId(1), slot: Slot::A, failures: 0 };
+        let cores = Cores::new(policy.cores, now);
+        let disk = Disk::new(policy.disk_warn, now);
+        let publishing = Publishing::new(policy.metrics, now);
         Self {
             silence: Silence::new(policy.cure.as_ref(), now),
             too_big: 0,
@@ -119,6 +149,13 @@ impl Supervisor {
             state: State::Waiting { start, until: now },
             last_id: start.id,
             left: Vec::new(),
+            stopping: Stop::default(),
+            ends: Ends::default(),
+            cores,
+            disk,
+            publishing,
+            history: History::default(),
+            began: now,
             steering: Steering::default(),
             unanswered: None,
             deferred: VecDeque::new(),
@@ -136,44 +173,111 @@ impl Supervisor {
             }
             State::HandingOver(_, successor) => successor.deadline(),
             State::Retiring(retirement) => Some(retirement.deadline()),
+            State::Searching(search) => Some(search.deadline()),
             State::Departing(ending) => ending.deadline(),
+            State::Sweeping(sweep) => Some(sweep.deadline()),
             State::Spawning(_) | State::Ended => None,
         };
         let steer =
             self.steering.again.filter(|_| self.state.incumbent().is_some() && self.unanswered.is_none());
-        own.into_iter().chain(steer).min()
+        let stop = self
+            .stopping
+            .deadline()
+            .filter(|_| self.state.incumbent().is_some() && self.unanswered.is_none());
+        let rounds = [self.cores.deadline(), self.disk.deadline(), self.publishing.deadline()];
+        own.into_iter().chain(steer).chain(stop).chain(rounds.into_iter().flatten()).min()
     }
 
     /// Takes one fact and answers with what is to be done, in order.
     pub fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
+        self.cores.note(&event, now);
+        let mut orders = self.make_rounds(now);
+        orders.extend(self.answer(now, event));
+        if let Some(end) = orders.iter().position(|order| matches!(order, Action::Exit(_)))
+            && self.publishing.is_wanted()
+        {
+            // What has come since the last time is not to be lost.
+            orders.insert(end, Action::Publish(Box::new(self.status(now))));
+        }
+        orders
+    }
+
+    /// What is to be done now and then, whatever else goes on.
+    fn make_rounds(&mut self, now: Instant) -> Vec<Action> {
+        if let State::Ended = self.state {
+            return Vec::new();
+        }
+        let publish = self.publishing.is_due(now).then(|| Action::Publish(Box::new(self.status(now))));
+        [self.cores.order(now), self.disk.order(now), publish].into_iter().flatten().collect()
+    }
+
+    fn answer(&mut self, now: Instant, event: Event) -> Vec<Action> {
         match (&event, self.unanswered) {
+            (Event::CoresTidied { left, deleted, stuck }, _) => {
+                return self.kept_in_mind(cores::tell(left, deleted, stuck), now);
+            }
+            (Event::DiskSeen { .. } | Event::GrownSearched { .. }, _) => {
+                return self.disk.answered(&event, now);
+            }
+            (Event::PageAsked { .. }, _) if matches!(self.state, State::Ended) => return Vec::new(),
+            (Event::PageAsked { client, page }, _) => {
+                let status = Box::new(self.status(now));
+                return vec![Action::Show { client: *client, page: *page, status }];
+            }
             (Event::OrphanReaped { pid, status }, _) => {
-                return vec![Action::Log(Notice::OrphanReaped { pid: *pid, status: *status })];
+                if let State::Sweeping(sweep) = &mut self.state {
+                    sweep.look_soon(now);
+                }
+                let told = Notice::OrphanReaped { pid: *pid, status: *status };
+                return self.kept_in_mind(vec![Action::Log(told)], now);
             }
             (Event::Spawned { id, .. } | Event::SpawnFailed { id, .. }, Some(ordered)) if *id == ordered => {
                 self.unanswered = None;
             }
-            (Event::Tick, Some(_)) => return Vec::new(),
+            (Event::FolderWritten, _) | (Event::Tick, Some(_)) => return Vec::new(),
             (_, Some(_)) => {
                 self.deferred.push_back(event);
                 return Vec::new();
             }
             (_, None) => {}
         }
-        let mut orders = self.decide(now, &event);
+        let mut orders = self.understand(now, event);
         while self.unanswered.is_none()
             && !matches!(self.state, State::Ended)
             && let Some(event) = self.deferred.pop_front()
         {
-            orders.extend(self.decide(now, &event));
+            orders.extend(self.understand(now, event));
         }
         orders
+    }
+
+    /// Takes a signal for what it is to mean, and the end of the drain delay for another SIGTERM.
+    fn understand(&mut self, now: Instant, event: Event) -> Vec<Action> {
+        if event == Event::Tick
+            && self.state.incumbent().is_some()
+            && self.stopping.deadline().is_some_and(|until| now >= until)
+        {
+            return self.decide(now, &Event::Signal(Signal::TERM));
+        }
+        let Event::Signal(signal) = event else { return self.decide(now, &event) };
+        let rewritten = |to| Action::Log(Notice::SignalRewritten { signal, to });
+        let (event, told) = match self.policy.signals.of(signal) {
+            _ if matches!(self.state, State::Ended) => return Vec::new(),
+            Meaning::Itself => (event, None),
+            Meaning::Other(other) => {
+                (Event::Signal(other), (other != signal).then(|| rewritten(Some(other))))
+            }
+            Meaning::Nothing => return vec![rewritten(None)],
+            Meaning::Recycle => (Event::Asked { client: None, command: Command::Recycle }, None),
+        };
+        told.into_iter().chain(self.decide(now, &event)).collect()
     }
 
     fn decide(&mut self, now: Instant, event: &Event) -> Vec<Action> {
         if let State::Ended = self.state {
             return Vec::new();
         }
+        self.history.happened(event);
         let mut turn = Turn {
             now,
             policy: &self.policy,
@@ -182,6 +286,8 @@ impl Supervisor {
             left: &mut self.left,
             too_big: &mut self.too_big,
             silence: &mut self.silence,
+            stopping: &mut self.stopping,
+            ends: &mut self.ends,
             orders: Vec::new(),
         };
         note(event, &mut turn);
@@ -191,7 +297,9 @@ impl Supervisor {
             State::Serving(incumbent) => incumbent.step(event, &mut turn),
             State::HandingOver(handover, successor) => handover.step(successor, event, &mut turn),
             State::Retiring(retirement) => retirement.step(event, &mut turn),
+            State::Searching(search) => search.step(event, &mut turn),
             State::Departing(ending) => ending.step(event, &mut turn),
+            State::Sweeping(sweep) => sweep.step(event, &mut turn),
             State::Ended => State::Ended,
         };
         let mut orders = turn.orders;
@@ -206,6 +314,11 @@ impl Supervisor {
         {
             orders.push(Action::Steer(incumbent.slot()));
         }
+        self.kept_in_mind(orders, now)
+    }
+
+    fn kept_in_mind(&mut self, orders: Vec<Action>, now: Instant) -> Vec<Action> {
+        self.history.told(&orders, self.policy.recycle, now);
         orders
     }
 
@@ -218,6 +331,10 @@ impl Supervisor {
                 Action::Kill { .. }
                 | Action::Reap(_)
                 | Action::Follow { .. }
+                | Action::SeekHeir(_)
+                | Action::WatchWorkers(_)
+                | Action::Sweep(_)
+                | Action::TidyCores(_)
                 | Action::Look(_)
                 | Action::CheckDrain(_)
                 | Action::CheckQueue(_)
@@ -225,6 +342,10 @@ impl Supervisor {
                 | Action::CountConnections
                 | Action::Shed(_)
                 | Action::Answer { .. }
+                | Action::Show { .. }
+                | Action::Publish(_)
+                | Action::LookAtDisk
+                | Action::SearchGrown
                 | Action::Log(_)
                 | Action::Exit(_) => {}
             }
@@ -239,7 +360,12 @@ impl State {
             Self::Serving(incumbent) => Some(incumbent),
             Self::HandingOver(handover, _) => Some(&handover.incumbent),
             Self::Retiring(retirement) => Some(&retirement.incumbent),
-            Self::Waiting { .. } | Self::Spawning(_) | Self::Departing(_) | Self::Ended => None,
+            Self::Waiting { .. }
+            | Self::Spawning(_)
+            | Self::Searching(_)
+            | Self::Departing(_)
+            | Self::Sweeping(_)
+            | Self::Ended => None,
         }
     }
 }
@@ -267,53 +393,6 @@ fn note(event: &Event, turn: &mut Turn<'_>) {
     if let Event::SteerFailed { message } = event {
         turn.log(Notice::SteerFailed { message: message.clone() });
     }
-}
-
-fn while_waiting(start: Start, until: Instant, event: &Event, turn: &mut Turn<'_>) -> State {
-    match event {
-        Event::Tick if turn.now >= until => return turn.spawn(start),
-        Event::Signal(signal) if signal.asks_for_the_end() => {
-            turn.log(Notice::Stopping { signal: *signal, grace: Duration::ZERO });
-            return turn.exit(signal.exit_code());
-        }
-        Event::Signal(Signal::USR2) if turn.policy.usr2 == Usr2::Recycle => {
-            turn.refuse(None, Answer::Nobody);
-        }
-        Event::Signal(signal) => turn.log(Notice::SignalDropped { signal: *signal }),
-        Event::Asked { client, .. } => turn.refuse(Some(*client), Answer::Nobody),
-        Event::Spawned { .. }
-        | Event::SpawnFailed { .. }
-        | Event::Exited { .. }
-        | Event::GroupGone { .. }
-        | Event::KillRefused { .. }
-        | Event::OrphanReaped { .. }
-        | Event::RequestsServed { .. }
-        | Event::MemoryMeasured { .. }
-        | Event::ConnectionsCounted { .. }
-        | Event::Looked { .. }
-        | Event::DrainChecked { .. }
-        | Event::QueueSeen { .. }
-        | Event::Shed { .. }
-        | Event::SteerFailed { .. }
-        | Event::OutputDropped { .. }
-        | Event::Tick => {}
-    }
-    State::Waiting { start, until }
-}
-
-fn while_spawning(start: Start, event: &Event, turn: &mut Turn<'_>) -> State {
-    if let Event::Spawned { id, pid } = event {
-        let generation = Generation::new(*id, start.slot, *pid, start.failures, turn);
-        return State::Serving(Incumbent::first(generation, turn));
-    }
-    if let Event::SpawnFailed { id, error } = event {
-        let failures = start.failures.saturating_add(1);
-        let pause = backoff(failures);
-        turn.log(Notice::SpawnFailed { id: *id, error: error.clone(), retry_in: Some(pause) });
-        return State::Waiting { start: Start { failures, ..start }, until: turn.now + pause };
-    }
-    // All else comes after the answer.
-    State::Spawning(start)
 }
 
 #[cfg(test)]

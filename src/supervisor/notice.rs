@@ -2,9 +2,11 @@
 
 use super::action::Answer;
 use super::budget::{Limits, RecycleReason};
-use super::event::{ExitStatus, GenerationId, Outcome, Pid, Signal, SpawnError, View};
+use super::disk::{DiskUse, Grown};
+use super::event::{Core, ExitStatus, GenerationId, Left, Outcome, Pid, Signal, SpawnError, View};
 use super::readiness::Lack;
 use super::silence::Cure;
+use super::workers::Manner;
 use std::time::Duration;
 
 /// Why a generation ended.
@@ -16,6 +18,8 @@ pub enum Cause {
     Stopped,
     /// It was to be a successor, and was not ready in time or not at all.
     NotReady,
+    /// A signal that asks for the end was passed on to it, or ostler was told to stop and it had not been told yet.
+    Asked,
     /// By itself.
     ByItself,
 }
@@ -63,6 +67,35 @@ pub enum Notice {
     MemoryUnclear {
         /// Which generation.
         id: GenerationId,
+    },
+    /// A core file is there.
+    CoreLeft {
+        /// Which.
+        core: Core,
+    },
+    /// A core file was deleted, as there are newer ones.
+    CoreDeleted {
+        /// Which.
+        core: Core,
+    },
+    /// A core file should have been deleted, and could not be.
+    CoreStuck {
+        /// Which.
+        core: Core,
+        /// Why not.
+        error: String,
+    },
+    /// The disk is fuller than it should be. What has grown on it is being looked for.
+    DiskFills {
+        /// How full.
+        disk: DiskUse,
+        /// The mark, in per cent.
+        mark: u64,
+    },
+    /// What was written to it since ostler has started.
+    DiskGrown {
+        /// The largest first.
+        grown: Vec<Grown>,
     },
     /// Lines of the child's stdout were dropped.
     OutputDropped {
@@ -161,12 +194,66 @@ pub enum Notice {
         /// How long it lived since then.
         age: Duration,
     },
+    /// A worker has ended.
+    WorkerEnded {
+        /// Which generation's.
+        id: GenerationId,
+        /// Which.
+        pid: Pid,
+        /// How, if the kernel tells.
+        status: Option<ExitStatus>,
+        /// Was it to end like this?
+        manner: Manner,
+    },
+    /// Workers end again and again that should not, and their master starts new ones.
+    WorkersCrash {
+        /// Which generation's.
+        id: GenerationId,
+        /// So many
+        ends: usize,
+        /// in so much time.
+        window: Duration,
+    },
     /// ostler has been told to stop, and has told the child.
     Stopping {
         /// By which signal.
         signal: Signal,
         /// After which time SIGKILL follows.
         grace: Duration,
+    },
+    /// ostler has been told to stop, and lets the child serve on for so long.
+    Draining {
+        /// The drain delay.
+        delay: Duration,
+    },
+    /// The child has ended by itself, and is started again.
+    Restarting {
+        /// After this time.
+        pause: Duration,
+    },
+    /// The child has ended by itself too often.
+    GaveUp {
+        /// So often
+        ends: usize,
+        /// in so much time.
+        window: Duration,
+    },
+    /// A leader has ended, and no pid file names another in time.
+    NobodyToFollow {
+        /// Which generation's.
+        id: GenerationId,
+    },
+    /// Processes that are no generation's still run, and were told to end.
+    OthersLeft {
+        /// Who.
+        left: Vec<Left>,
+        /// After which time SIGKILL follows.
+        grace: Duration,
+    },
+    /// They did not, and got SIGKILL.
+    OthersKilled {
+        /// Who.
+        left: Vec<Left>,
     },
     /// The grace period is over: SIGKILL to the group.
     GraceExpired {
@@ -182,6 +269,13 @@ pub enum Notice {
     SignalForwarded {
         /// Which.
         signal: Signal,
+    },
+    /// A signal was taken for something else.
+    SignalRewritten {
+        /// Which.
+        signal: Signal,
+        /// For what; `None`: for nothing.
+        to: Option<Signal>,
     },
     /// Signals do not reach a generation: it is another user's. Told once for each.
     SignalRefused {

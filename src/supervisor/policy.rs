@@ -2,7 +2,9 @@
 
 use super::budget::Budget;
 use super::event::Signal;
+use super::meaning::Meanings;
 use super::silence::Cure;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// What the supervisor decides by.
@@ -14,12 +16,28 @@ pub struct Policy {
     pub min_age: Duration,
     /// By which signal a generation is told to stop.
     pub stop_signal: Signal,
-    /// The time between that and SIGKILL.
+    /// Asked to stop, it serves on so long before.
+    pub drain_delay: Duration,
+    /// The time between the stop signal and SIGKILL.
     pub grace_period: Duration,
+    /// What happens when the child ends by itself.
+    pub restart: Restart,
+    /// How often.
+    pub restart_limit: RestartLimit,
+    /// Who leads on when a leader has ended well.
+    pub follow: Follow,
+    /// Is the child a gunicorn, whose workers are watched?
+    pub workers: Workers,
     /// Who gets the signals that ostler gets.
     pub recipient: Recipient,
     /// How a generation is recycled.
     pub recycle: Recycle,
+    /// So many core files are kept, and older ones deleted; `None`: all are left alone.
+    pub cores: Option<NonZeroUsize>,
+    /// `OSTLER_METRICS`: so often they are sent out.
+    pub metrics: Option<Duration>,
+    /// `OSTLER_DISK_WARN`: so many per cent of the disk may be used.
+    pub disk_warn: Option<u8>,
     /// What makes a successor count as ready.
     pub ready: Ready,
     /// A successor that is not ready after this time is stopped.
@@ -28,8 +46,8 @@ pub struct Policy {
     pub linger: Duration,
     /// A server whose accept queue has not moved for this long is hung.
     pub watchdog: Option<Duration>,
-    /// What SIGUSR2 means.
-    pub usr2: Usr2,
+    /// What the signals are taken for that ostler gets.
+    pub signals: Meanings,
     /// Which statuses of the child are as good as 0.
     pub expected: Expected,
     /// What to write instead if no request is counted although connections come; `None`: nobody listens for that.
@@ -92,11 +110,40 @@ pub enum Ready {
     Delay(Duration),
 }
 
-/// What SIGUSR2 means.
+/// What happens when the child ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Usr2 {
-    /// It is the child's, as any other signal.
-    Forwarded,
-    /// A recycle, now. gunicorn's own would fail on held sockets.
-    Recycle,
+pub enum Restart {
+    /// ostler ends with its status.
+    Never,
+    /// It is started again, unless its status was 0, or counts as that.
+    OnFailure,
+    /// It is started again.
+    Always,
+}
+
+/// How often it is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestartLimit {
+    /// With more ends than this
+    pub ends: u32,
+    /// in so much time ostler gives up.
+    pub window: Duration,
+}
+
+/// Who leads on when a leader has ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// Nobody.
+    Nobody,
+    /// Whom a pid file names: a daemon that it has started.
+    PidFile,
+}
+
+/// Are a child's workers watched?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// It is a gunicorn.
+    Watched,
+    /// Nothing is known of its workers.
+    Unwatched,
 }

@@ -1,7 +1,9 @@
-//! When what has failed is tried again: a start for want of something, a handover to a successor that did not serve,
-//! steering.
+//! When what has failed is tried again: a start for want of something, a child that has ended by itself, a handover to a
+//! successor that did not serve, steering.
 
-use std::time::Duration;
+use super::RestartLimit;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(30);
@@ -9,6 +11,31 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// How long to wait after the `failures`th failed start in a row: 100 ms, doubled each time, at most 30 s.
 pub(super) fn backoff(failures: u32) -> Duration {
     doubled(FIRST, failures).min(LONGEST)
+}
+
+/// When generations have ended by themselves, as far back as it counts.
+#[derive(Debug, Default)]
+pub(super) struct Ends(VecDeque<Instant>);
+
+/// What one more end means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The child is started again after this pause.
+    Again(Duration),
+    /// There were so many in the window that ostler gives up.
+    GiveUp(usize),
+}
+
+impl Ends {
+    /// One more.
+    pub(super) fn another(&mut self, now: Instant, limit: RestartLimit) -> Next {
+        self.0.retain(|at| now.saturating_duration_since(*at) < limit.window);
+        self.0.push_back(now);
+        match u32::try_from(self.0.len()) {
+            Ok(ends) if ends <= limit.ends => Next::Again(backoff(ends)),
+            Ok(_) | Err(_) => Next::GiveUp(self.0.len()),
+        }
+    }
 }
 
 const SHORTEST_RETRY: Duration = Duration::from_secs(1);
@@ -45,6 +72,27 @@ mod tests {
         let seconds: Vec<_> = (1..=6).map(|n| steer_again(n).as_secs()).collect();
         assert_eq!(seconds, [1, 2, 4, 8, 16, 30]);
         assert_eq!(steer_again(u32::MAX), LONGEST);
+    }
+
+    #[test]
+    fn a_child_is_started_again_so_often_in_so_much_time() {
+        let limit = RestartLimit { ends: 3, window: Duration::from_mins(1) };
+        let origin = Instant::now();
+        let mut ends = Ends::default();
+        let again = |millis| Next::Again(Duration::from_millis(millis));
+        for (second, expected) in [
+            (0, again(100)),
+            (10, again(200)),
+            (20, again(400)),
+            // The first one does not count any more.
+            (60, again(400)),
+            (69, Next::GiveUp(4)),
+            (200, again(100)),
+        ] {
+            assert_eq!(ends.another(origin + Duration::from_secs(second), limit), expected, "{second}");
+        }
+        let never = RestartLimit { ends: 0, ..limit };
+        assert_eq!(Ends::default().another(origin, never), Next::GiveUp(1));
     }
 
     #[test]

@@ -1,18 +1,17 @@
 //! The incumbent serves, and beside it another generation goes: the one that has handed over to it, first drained and then
 //! told to stop, or a successor that has failed.
 
+use super::State;
 use super::action::{Action, Answer};
 use super::budget::RecycleReason;
+use super::delay::Pace;
 use super::departure::Departure;
-use super::ending::Ending;
+use super::ending::{Ending, Then};
 use super::event::{Event, Outcome, Queue, Signal};
-use super::generation::Fate;
-#[cfg(test)]
-use super::generation::Generation;
+use super::generation::{Fate, Generation};
 use super::notice::{Cause, Notice};
 use super::serving::Incumbent;
 use super::turn::Turn;
-use super::{State, Usr2};
 use std::time::{Duration, Instant};
 
 /// The queue of a generation that is being drained is looked at this often.
@@ -65,7 +64,6 @@ impl Outgoing {
         }
     }
 
-    #[cfg(test)]
     pub(super) fn generation(&self) -> &Generation {
         match self {
             Self::Draining(drain) => &drain.former.generation,
@@ -86,16 +84,16 @@ impl Retirement {
     pub(super) fn step(mut self, event: &Event, turn: &mut Turn<'_>) -> State {
         self.incumbent.take_in(event, turn);
         match event {
-            Event::Signal(Signal::TERM) => {
-                turn.stop(Signal::TERM);
-                let last = Departure::told(self.incumbent.generation, Cause::Stopped, turn);
-                return Ending::both(last, self.outgoing.stopped(turn));
-            }
-            Event::Signal(Signal::USR2) if turn.policy.usr2 == Usr2::Recycle => {
-                turn.refuse(None, Answer::Busy);
-            }
+            Event::Signal(Signal::TERM) => match turn.asked_to_stop() {
+                Pace::Later => self.incumbent.generation.fate = Fate::AskedToEnd,
+                Pace::Now => {
+                    turn.stop(Signal::TERM);
+                    let last = Departure::told(self.incumbent.generation, Cause::Stopped, turn);
+                    return Ending::both(last, self.outgoing.stopped(turn), Then::Exit);
+                }
+            },
             Event::Signal(signal) => self.incumbent.signal(*signal, turn),
-            Event::Asked { client, .. } => turn.refuse(Some(*client), Answer::Busy),
+            Event::Asked { client, .. } => turn.refuse(*client, Answer::Busy),
             Event::SteerFailed { .. } => return self.turn_back(turn),
             Event::Exited { id, outcome, heir } if *id == self.incumbent.generation.id => match heir {
                 Some(heir) => self.incumbent.follow(*heir, turn),
@@ -105,6 +103,10 @@ impl Retirement {
             | Event::SpawnFailed { .. }
             | Event::Exited { .. }
             | Event::GroupGone { .. }
+            | Event::HeirSought { .. }
+            | Event::Swept { .. }
+            | Event::WorkersWatched { .. }
+            | Event::WorkerEnded { .. }
             | Event::KillRefused { .. }
             | Event::OrphanReaped { .. }
             | Event::RequestsServed { .. }
@@ -115,6 +117,11 @@ impl Retirement {
             | Event::QueueSeen { .. }
             | Event::Shed { .. }
             | Event::OutputDropped { .. }
+            | Event::FolderWritten
+            | Event::CoresTidied { .. }
+            | Event::PageAsked { .. }
+            | Event::DiskSeen { .. }
+            | Event::GrownSearched { .. }
             | Event::Tick => {}
         }
         match self.outgoing {
@@ -124,7 +131,7 @@ impl Retirement {
                     && *id == departure.generation.id
                 {
                     // It stays, and so would the next one: two are enough.
-                    self.incumbent.generation.fate = Fate::Deaf;
+                    self.incumbent.generation.keep();
                 }
                 match departure.step(event, turn) {
                     Some(gone) => {
@@ -162,7 +169,7 @@ impl Retirement {
             // It was asked to end, and all with it.
             Outgoing::Draining(_) if dead.fate == Fate::AskedToEnd => {
                 let last = Departure::dead(dead, outcome, notice, turn);
-                Ending::both(last, self.outgoing.stopped(turn))
+                Ending::both(last, self.outgoing.stopped(turn), Then::Exit)
             }
             Outgoing::Draining(drain) => {
                 let mut former = drain.former;
@@ -172,7 +179,14 @@ impl Retirement {
                 turn.log(Notice::TakenBack { id: former.generation.id, retry_in });
                 Self::begin(former, Outgoing::Departing(departure))
             }
-            Outgoing::Departing(beside) => Ending::both(Departure::dead(dead, outcome, notice, turn), beside),
+            Outgoing::Departing(beside) => {
+                let last = Departure::dead(dead, outcome.clone(), notice, turn);
+                let then = match outcome {
+                    Outcome::Ended(_) => Then::after(&last.generation, &outcome, turn),
+                    Outcome::NeverRan(_) => Then::Exit,
+                };
+                Ending::both(last, beside, then)
+            }
         }
     }
 }

@@ -5,19 +5,27 @@
 
 mod asked;
 mod budgets;
+mod cores;
 mod crash;
+mod delayed;
 mod departing;
 mod failing;
 mod given;
 mod handing_over;
+mod memory;
 mod reload;
+mod restarting;
 mod retirement;
+mod showing;
 mod stop;
 mod story;
+mod sweeping;
 mod watchdog;
+mod workers;
 
 use super::*;
 use given::*;
+use std::time::Duration;
 use story::Story;
 
 /// Each row is tried on a state of its own.
@@ -90,10 +98,10 @@ fn spawning_is_answered() {
 #[test]
 fn what_is_told_before_the_answer_comes_after_it() {
     let started = "[1 is process 101 for 5]";
-    let stopped = format!("{started}, [TERM stops all in 25s], TERM to leader 1, CONT to leader 1");
+    let stopped = format!("{started}, [TERM stops all in 25s], TERM to leader 1, CONT to group 1");
     let forwarded = format!("{started}, [HUP forwarded], HUP to leader 1, [3 shed]");
     let recycled =
-        format!("{started}, answer 7 started 1, [1 on command in 0ns], TERM to leader 1, CONT to leader 1");
+        format!("{started}, answer 7 started 1, [1 on command in 0ns], TERM to leader 1, CONT to group 1");
     let dead = "[1 ByItself with 3: 0 in 0ns], TERM to group 1, CONT to group 1, reap 1";
     let again = "[1 not started, again in 100ms]";
     let exit = format!("{again}, [TERM stops all in 0ns], exit 143");
@@ -116,7 +124,7 @@ fn what_is_told_before_the_answer_comes_after_it() {
 
 #[test]
 fn what_is_told_late_may_have_to_wait_again() {
-    let replaced = "[1 is process 101 for 5], [1 on command in 0ns], TERM to leader 1, CONT to leader 1, \
+    let replaced = "[1 is process 101 for 5], [1 on command in 0ns], TERM to leader 1, CONT to group 1, \
                     [1 Recycled with 0: 0 in 0ns], TERM to group 1, CONT to group 1, reap 1, spawn 2 in A";
     let story =
         [USR2, exited(1, 0), gone(1), HUP].into_iter().fold(spawning(), |story, event| story.after(0, event));
@@ -126,7 +134,7 @@ fn what_is_told_late_may_have_to_wait_again() {
         (
             0,
             spawned(2),
-            "[2 is process 102 for 5], [HUP forwarded], HUP to leader 2, [TERM stops all in 25s], TERM to leader 2, CONT to leader 2",
+            "[2 is process 102 for 5], [HUP forwarded], HUP to leader 2, [TERM stops all in 25s], TERM to leader 2, CONT to group 2",
             "stopping 2 until 1s",
         ),
     ]);
@@ -134,8 +142,8 @@ fn what_is_told_late_may_have_to_wait_again() {
 
 #[test]
 fn serving_takes_signals() {
-    let stop = "[TERM stops all in 25s], TERM to leader 1, CONT to leader 1";
-    let recycle = "[1 on command in 40s], TERM to leader 1, CONT to leader 1";
+    let stop = "[TERM stops all in 25s], TERM to leader 1, CONT to group 1";
+    let recycle = "[1 on command in 40s], TERM to leader 1, CONT to group 1";
     let asked_to = format!("answer 7 started 1, {recycle}");
     table(
         serving,
@@ -167,7 +175,7 @@ fn the_whole_group_gets_signals_if_so_configured() {
 
 #[test]
 fn a_budget_recycles_when_it_is_spent_and_the_generation_old_enough() {
-    let recycle = "[1 spent 5 of 5 in 30s], TERM to leader 1, CONT to leader 1";
+    let recycle = "[1 spent 5 of 5 in 30s], TERM to leader 1, CONT to group 1";
     table(
         serving,
         &[(1_000, served(1, 4), "", "serving 1"), (1_000, served(1, 5), "", "serving 1 until 30s")],
@@ -180,21 +188,21 @@ fn a_budget_recycles_when_it_is_spent_and_the_generation_old_enough() {
             (
                 29_999,
                 TERM,
-                "[TERM stops all in 25s], TERM to leader 1, CONT to leader 1",
+                "[TERM stops all in 25s], TERM to leader 1, CONT to group 1",
                 "stopping 1 until 30.999s",
             ),
             // A command is obeyed at any age.
             (
                 10_001,
                 USR2,
-                "[1 on command in 10.001s], TERM to leader 1, CONT to leader 1",
+                "[1 on command in 10.001s], TERM to leader 1, CONT to group 1",
                 "recycling 1 until 11.001s",
             ),
         ],
     );
     // Spent when old enough already: at the Tick that ends the same batch of events.
     let mut story = serving().after(90_000, served(1, 7));
-    assert_eq!(story.step(90_000, TICK), "[1 spent 7 of 5 in 90s], TERM to leader 1, CONT to leader 1");
+    assert_eq!(story.step(90_000, TICK), "[1 spent 7 of 5 in 90s], TERM to leader 1, CONT to group 1");
     // No budget, no recycling.
     let unlimited = Policy { budget: Budget::default(), ..POLICY };
     let story = serving_by(unlimited).after(1, served(1, u64::MAX));
@@ -286,13 +294,13 @@ fn the_child_is_told_to_stop_by_the_signal_that_it_knows() {
             (
                 40_000,
                 TERM,
-                "[TERM stops all in 25s], QUIT to leader 1, CONT to leader 1",
+                "[TERM stops all in 25s], QUIT to leader 1, CONT to group 1",
                 "stopping 1 until 41s",
             ),
             (
                 40_000,
                 USR2,
-                "[1 on command in 40s], QUIT to leader 1, CONT to leader 1",
+                "[1 on command in 40s], QUIT to leader 1, CONT to group 1",
                 "recycling 1 until 41s",
             ),
             // What is passed on stays what it is.

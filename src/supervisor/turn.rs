@@ -1,8 +1,10 @@
 //! One turn of the state machine: when it is, what it decides by, and the orders that it gives.
 
 use super::action::{Action, Answer, Target};
+use super::delay::Stop;
 use super::event::{Client, GenerationId, Signal, Slot};
 use super::notice::Notice;
+use super::restart::Ends;
 use super::silence::Silence;
 use super::{Policy, Recipient, Start, State};
 use fastrand::Rng;
@@ -19,6 +21,8 @@ pub(super) struct Turn<'a> {
     /// So many generations in a row had spent their memory budget from the beginning.
     pub(super) too_big: &'a mut u32,
     pub(super) silence: &'a mut Silence,
+    pub(super) stopping: &'a mut Stop,
+    pub(super) ends: &'a mut Ends,
     pub(super) orders: Vec<Action>,
 }
 

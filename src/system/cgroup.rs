@@ -33,14 +33,19 @@ fn limit(mounted: &Path, own: &str) -> Option<u64> {
 }
 
 fn least(root: &Path, path: &str, limit: impl Fn(&Path) -> Option<u64>) -> Option<u64> {
+    way(root, path).iter().filter_map(|folder| limit(folder)).min()
+}
+
+/// The folders from our own cgroup up to the root of what is mounted.
+pub(super) fn way(root: &Path, path: &str) -> Vec<PathBuf> {
     let inside: PathBuf = root.join(path.trim_start_matches('/'));
     // A path with .. leads out of the namespace.
     let own = if path.contains("..") || !inside.is_dir() { root } else { inside.as_path() };
-    own.ancestors().take_while(|folder| folder.starts_with(root)).filter_map(limit).min()
+    own.ancestors().take_while(|folder| folder.starts_with(root)).map(Path::to_owned).collect()
 }
 
 /// `max`, and what is too large for a machine, is none.
-fn number(file: &Path) -> Option<u64> {
+pub(super) fn number(file: &Path) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim().parse().ok().filter(|bytes| *bytes < NONE)
 }
 

@@ -2,9 +2,13 @@
 
 mod connections;
 mod datagrams;
+mod filter;
 mod log_pipe;
 
+#[cfg(any(test, fuzzing))]
+pub(super) use connections::passive_opens;
 pub(super) use connections::total as connections;
+pub(super) use datagrams::{Basin, onward};
 pub(super) use log_pipe::LogPipe;
 
 use super::passage::Passage;
@@ -55,19 +59,30 @@ pub(super) enum Speech {
     #[default]
     Silent,
     Calm,
+    /// As much as it should between two times.
+    Steady,
     /// So much that its buffer may be full before long.
     Lively,
 }
 
 impl Speech {
-    /// Of so much, where `lively` is a good part of what a buffer holds.
-    fn of(amount: usize, lively: usize) -> Self {
+    /// Of so much, where a buffer holds `capacity`.
+    fn of(amount: usize, capacity: usize) -> Self {
         match amount {
             0 => Self::Silent,
-            _ if amount < lively => Self::Calm,
+            _ if amount < capacity / 6 => Self::Calm,
+            _ if amount < capacity / 2 => Self::Steady,
             _ => Self::Lively,
         }
     }
+}
+
+/// What the sources of all generations share.
+#[derive(Debug)]
+pub(super) struct Vessels {
+    /// Where the child's stdout goes on, if it passes through here.
+    pub(super) passage: Option<Passage>,
+    pub(super) basin: Basin,
 }
 
 /// What a child has to be given for a counter to hear of it.
@@ -113,12 +128,11 @@ impl Counter {
         }
     }
 
-    /// Takes what has come. An error means that nothing will come any more. What was read from a stdout goes on by
-    /// `passage`.
-    pub(super) fn take(&mut self, passage: Option<&mut Passage>) -> nix::Result<Taken> {
+    /// Takes what has come. An error means that nothing will come any more. What was read from a stdout goes on.
+    pub(super) fn take(&mut self, vessels: &mut Vessels) -> nix::Result<Taken> {
         match self {
-            Self::Statsd(datagrams) => Ok(datagrams.take()),
-            Self::Log(log) => log.take(passage),
+            Self::Statsd(datagrams) => Ok(datagrams.take(&mut vessels.basin)),
+            Self::Log(log) => log.take(vessels.passage.as_mut()),
             Self::Connections(opened) => Ok(opened.take()),
         }
     }

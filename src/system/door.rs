@@ -149,7 +149,7 @@ fn count_waiting(accept: impl Fn() -> io::Result<OwnedFd>) -> u64 {
     let mut waited = 0;
     for _ in 0..SHED_AT_ONCE {
         match accept() {
-            Ok(connection) => waited += u64::from(!state(&connection, LEFT).intersects(LEFT)),
+            Ok(connection) => waited += u64::from(!is_shut(&connection)),
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(_) => break,
         }
@@ -157,20 +157,29 @@ fn count_waiting(accept: impl Fn() -> io::Result<OwnedFd>) -> u64 {
     waited
 }
 
-/// A listening socket is readable while a connection waits in its accept queue (accept(2)).
+/// A listening socket is readable while a connection waits in its accept queue (accept(2)). Where nobody can tell, somebody
+/// may wait: a probe is not taken for accepted, nor a generation for drained.
 pub(super) fn queue(socket: BorrowedFd<'_>) -> Queue {
-    if state(&socket, LEFT | PollFlags::POLLIN) == PollFlags::POLLIN { Queue::Waiting } else { Queue::Empty }
+    match state(&socket, LEFT | PollFlags::POLLIN) {
+        Ok(PollFlags::POLLIN) | Err(_) => Queue::Waiting,
+        Ok(_) => Queue::Empty,
+    }
 }
 
+/// By a child, or a client.
 fn is_shut(socket: &impl AsFd) -> bool {
-    state(socket, LEFT).intersects(LEFT)
+    state(socket, LEFT).is_ok_and(|now| now.intersects(LEFT))
 }
 
 /// What poll(2) tells of it now.
-fn state(socket: &impl AsFd, wanted: PollFlags) -> PollFlags {
+fn state(socket: &impl AsFd, wanted: PollFlags) -> nix::Result<PollFlags> {
     let mut fds = [PollFd::new(socket.as_fd(), wanted)];
-    let _ = poll(&mut fds, PollTimeout::ZERO);
+    match poll(&mut fds, PollTimeout::ZERO) {
+        // A signal came, and there is nothing to tell: else it would be told.
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(errno) => return Err(errno),
+    }
     let [fd] = fds;
     // nix has no name for POLLRDHUP, and tells of nothing where it is among the flags.
-    fd.revents().unwrap_or(LEFT)
+    Ok(fd.revents().unwrap_or(LEFT))
 }

@@ -1,6 +1,7 @@
 //! The environment of a child: as ostler got it, with what counting, held sockets and readiness add.
 
 use super::notify::NOTIFY_SOCKET;
+use super::users::Account;
 use super::{Between, GUNICORN_CMD_ARGS};
 use std::ffi::{CString, OsStr, OsString};
 use std::net::SocketAddr;
@@ -22,6 +23,8 @@ pub(super) struct Additions<'a> {
     pub(super) between: Between,
     /// Where it says that it is ready.
     pub(super) notify: Option<&'a str>,
+    /// Who it is, if that is not who started ostler.
+    pub(super) account: Option<&'a Account>,
 }
 
 /// Variables whose value is the child's own pid, which only the child knows.
@@ -38,12 +41,14 @@ pub(super) fn own_pid_variables(additions: &Additions<'_>) -> &'static [&'static
 
 /// `NAME=value` for exec; all but those of `own_pid_variables`.
 pub(super) fn environment(given: &[(OsString, OsString)], additions: &Additions<'_>) -> Vec<CString> {
-    let Additions { arguments, statsd, sockets, between, notify } = additions;
+    let Additions { arguments, statsd, sockets, between, notify, account } = additions;
     let replaced = |name: &OsString| match name.to_str() {
         Some(GUNICORN_CMD_ARGS) => arguments.is_some(),
         Some("LISTEN_FDS" | "LISTEN_PID" | "LISTEN_FDNAMES") => sockets.is_some(),
         Some("GUNICORN_PID" | "GUNICORN_FD") => *between == Between::Shell,
         Some(NOTIFY_SOCKET) => notify.is_some(),
+        // They may be root's, as docker sets HOME.
+        Some("HOME" | "USER" | "LOGNAME") => account.is_some(),
         Some(_) | None => false,
     };
     let kept = given.iter().filter(|(name, _)| !replaced(name));
@@ -70,6 +75,12 @@ pub(super) fn environment(given: &[(OsString, OsString)], additions: &Additions<
     }
     if let Some(name) = notify {
         pairs.push((NOTIFY_SOCKET.into(), name.into()));
+    }
+    if let Some(account) = account {
+        pairs.push(("HOME".into(), account.home.clone().into()));
+        for variable in ["USER", "LOGNAME"] {
+            pairs.extend(account.name.clone().map(|name| (variable.into(), name.into())));
+        }
     }
     let joined = pairs.into_iter().map(|(mut name, value)| {
         name.push("=");

@@ -1,26 +1,29 @@
 //! Names of machines to addresses, from /etc/hosts: a static binary has no other name service.
 
+use super::plain::read_plain;
 use crate::config::Endpoint;
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Looks up where datagrams go on to.
+/// As of /etc/passwd: so many bytes are read.
+const LONGEST: u64 = 4 << 20;
+
+/// Looks up where the datagrams go that `variable` names a place for.
 ///
 /// # Errors
 /// The name is nowhere, with what to write instead.
-pub fn look_up(endpoint: &Endpoint) -> Result<SocketAddr, String> {
+pub fn look_up(variable: &str, endpoint: &Endpoint) -> Result<SocketAddr, String> {
     let Endpoint { host, port } = endpoint;
-    let found = match host.parse() {
-        Ok(ip) => Some(ip),
-        Err(_) => find(&fs::read_to_string("/etc/hosts").unwrap_or_default(), host),
-    };
+    let found = host.parse().ok().or_else(|| {
+        let hosts = read_plain("/etc/hosts", LONGEST).unwrap_or_default();
+        find(&String::from_utf8_lossy(&hosts), host)
+    });
     found.map(|ip| SocketAddr::new(ip, *port)).ok_or_else(|| {
-        format!("OSTLER_STATSD_FORWARD={host}:{port}: /etc/hosts names no {host}; write an address, such as 10.0.0.1:{port}")
+        format!("{variable}: /etc/hosts names no {host}; write an address, such as 10.0.0.1:{port}")
     })
 }
 
 /// The address of the first line that names it (hosts(5)). localhost needs no line.
-fn find(text: &str, name: &str) -> Option<IpAddr> {
+pub(super) fn find(text: &str, name: &str) -> Option<IpAddr> {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
     let found = lines.filter_map(|line| {
         let mut words = line.split_ascii_whitespace();
@@ -50,7 +53,7 @@ mod tests {
         }
         assert_eq!(find("", "localhost"), Some(Ipv4Addr::LOCALHOST.into()));
         let endpoint = |host: &str| Endpoint { host: host.into(), port: 8125 };
-        assert_eq!(look_up(&endpoint("10.0.0.1")), Ok(([10, 0, 0, 1], 8125).into()));
-        assert!(look_up(&endpoint("nobody.invalid")).unwrap_err().contains("write an address"));
+        assert_eq!(look_up("OSTLER_X", &endpoint("10.0.0.1")), Ok(([10, 0, 0, 1], 8125).into()));
+        assert!(look_up("OSTLER_X", &endpoint("nobody.invalid")).unwrap_err().contains("write an address"));
     }
 }

@@ -2,6 +2,7 @@
 //! over from whoever started ostler.
 
 use super::door::{Door, Reach, SharedDoor, open_tcp, open_unix};
+use super::privileges::{Privileges, as_user};
 use super::users::{self, Ids};
 use crate::config::{Address, Backlog, Listening};
 use listenfd::ListenFd;
@@ -11,7 +12,7 @@ use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, getsockopt, sock
 use nix::unistd::getpid;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::path::PathBuf;
 
 /// The first descriptor that a socket is handed over as (`sd_listen_fds(3)`, `SD_LISTEN_FDS_START`).
@@ -100,8 +101,14 @@ fn listener(given: &mut ListenFd, number: usize) -> Result<OwnedFd, String> {
         (_, Ok(Some(unix))) => Some(OwnedFd::from(unix)),
         (Ok(None) | Err(_), Ok(None) | Err(_)) => None,
     };
-    let listening = socket.filter(|socket| getsockopt(socket, AcceptConn) == Ok(true));
-    listening.ok_or_else(|| no_listener(number))
+    match socket.map(|socket| (getsockopt(&socket, AcceptConn), socket)) {
+        Some((Ok(true), socket)) => Ok(socket),
+        refused => {
+            // It may be one of ostler's own, where nothing was handed over: not this one's to close.
+            let _ = refused.map(|(_, socket)| socket.into_raw_fd());
+            Err(no_listener(number))
+        }
+    }
 }
 
 fn no_listener(number: usize) -> String {
@@ -115,9 +122,15 @@ fn no_listener(number: usize) -> String {
 ///
 /// # Errors
 /// A line for each that cannot be opened, with what to write instead.
-pub fn open(config: &Listening, inherited: Inherited, sockets: Sockets) -> Result<Held, Vec<String>> {
+pub fn open(
+    config: &Listening,
+    inherited: Inherited,
+    sockets: Sockets,
+    privileges: Option<&Privileges>,
+) -> Result<Held, Vec<String>> {
     let ids = config.owner.as_ref().map(users::look_up).transpose();
     let owner = ids.map_err(|error| vec![format!("OSTLER_LISTEN_OWNER: {error}")])?;
+    let account = privileges.and_then(Privileges::account);
     let backlog = match config.backlog {
         Backlog::Number(number) => socket::Backlog::new(number).unwrap_or(socket::Backlog::MAXCONN),
         Backlog::Max => socket::Backlog::MAXALLOWABLE,
@@ -132,7 +145,9 @@ pub fn open(config: &Listening, inherited: Inherited, sockets: Sockets) -> Resul
         names.push(name(address));
         let opened = match address {
             Address::Tcp(tcp) => open_tcp(*tcp, reach(tcp, &config.addresses), &opening, sockets),
-            Address::Unix(path) => open_unix(path, &opening, sockets),
+            // As whoever makes it again at a handover: then that is known to work.
+            Address::Unix(path) => as_user(account, || open_unix(path, &opening, sockets))
+                .unwrap_or_else(|errno| Err(errno.into())),
         };
         match opened {
             Ok((door, why_shared)) => {
@@ -225,12 +240,15 @@ fn cure(address: &Address, error: &io::Error) -> &'static str {
     match (errno(error), address) {
         (Errno::EEXIST, _) => "a file is there that is no socket: write another path, or remove it",
         (Errno::EADDRINUSE, _) => "write another address, or stop what listens there",
-        (Errno::EACCES, Address::Tcp(_)) => "write a port over 1023, or give CAP_NET_BIND_SERVICE",
+        (Errno::EACCES, Address::Tcp(_)) => {
+            "write a port over 1023, or start the container as root (with OSTLER_USER, docker's --cap-add does not reach \
+             another user) and CAP_NET_BIND_SERVICE"
+        }
         (Errno::EPERM, Address::Unix(_)) => {
-            "only root may give it away: write OSTLER_LISTEN_OWNER=keep, or another folder"
+            "it cannot be given away: write OSTLER_LISTEN_OWNER=keep, or the user of OSTLER_USER and one of its groups"
         }
         (Errno::EACCES | Errno::EPERM | Errno::EROFS, _) => {
-            "write a path in a folder that ostler may write to"
+            "write a path in a folder that ostler, or the user of OSTLER_USER, may write to, such as /run/app/app.sock"
         }
         (Errno::ENOENT | Errno::ENOTDIR, _) => "write a path in a folder that is there",
         (Errno::EADDRNOTAVAIL, _) => "write an address of this machine, such as 0.0.0.0",

@@ -7,14 +7,18 @@ use super::process::{Leader, Process};
 use super::signals::{self, To};
 use super::spawn::{Extras, Ground};
 use super::workers::{self, Found, Gunicorn};
-use super::{Reaping, System, Word, reap};
+use super::{Reaping, System, Word, pid_file, reap};
 use crate::supervisor::{Event, GenerationId, Outcome, Pid, Signal, Slot, SpawnCause, SpawnError, Target};
 use nix::errno::Errno;
-use nix::unistd::getpid;
+use nix::unistd::{getpgid, getpid};
 use std::mem;
 
-/// Reaped at most in one wake-up.
-const REAPS: usize = 1000;
+/// Reaped at most in one wake-up: what was once needed to tell of them is kept, as the allocator gives little back.
+const REAPS: usize = 100;
+
+/// Of so many generations that are gone the stdout is still read, as somebody has it open. Each is a descriptor, and may hold a
+/// line that has not ended: a job that every generation leaves behind must not take all there are.
+const STDOUTS: usize = 32;
 
 impl System {
     pub(super) fn spawn(&mut self, id: GenerationId, slot: Slot) -> Event {
@@ -54,6 +58,7 @@ impl System {
             sockets: (!held.doors.is_empty()).then_some((held.doors.len(), held.names.as_str())),
             between: self.between,
             notify: notify_name.as_deref(),
+            account: self.recipe.privileges.account(),
         };
         let own_pid = own_pid_variables(&additions);
         let environment = environment(&self.environment, &additions);
@@ -61,6 +66,9 @@ impl System {
         let ground = if self.processes.is_empty() { Ground::Fore } else { Ground::Back };
         let extras = Extras { environment, own_pid, inherited, stdout, ground };
         let (pid, report) = self.recipe.spawn(slot, &extras)?;
+        if ground == Ground::Fore {
+            self.terminal.taken_by(pid);
+        }
         Ok(Process {
             id,
             slot,
@@ -72,6 +80,7 @@ impl System {
             notify,
             said_ready: false,
             probe: None,
+            workers: Vec::new(),
         })
     }
 
@@ -104,12 +113,27 @@ impl System {
     pub(super) fn follow(&mut self, id: GenerationId, heir: Pid) {
         if let Some(process) = self.processes.iter_mut().find(|process| process.id == id) {
             if process.leader == Leader::Zombie {
-                reap::reap(process.pid);
+                // Where that is refused it is no leader any more: it is reaped with the orphans.
+                let _ = reap::reap(process.pid);
                 self.reaping = Reaping::Due;
             }
             process.pid = heir;
             process.leader = Leader::Alive;
+            // A daemon has a session, and so a group, of its own.
+            let group = getpgid(Some(nix::unistd::Pid::from_raw(heir.0)));
+            process.group = group.map_or(process.group, |group| Pid(group.as_raw()));
         }
+    }
+
+    pub(super) fn watch_workers(&mut self, id: GenerationId) -> Option<Event> {
+        let process = self.processes.iter_mut().find(|process| process.id == id)?;
+        Some(Event::WorkersWatched { id, new: process.watch_workers() })
+    }
+
+    pub(super) fn seek_heir(&self, id: GenerationId) -> Option<Event> {
+        let process = self.processes.iter().find(|process| process.id == id)?;
+        let heir = self.pid_file.as_deref().and_then(|file| pid_file::named_by(file, process.pid));
+        Some(Event::HeirSought { id, heir })
     }
 
     /// Reaps whoever is dead, but for leaders: they are told, and stay until they are ordered to be reaped.
@@ -117,16 +141,25 @@ impl System {
         // Whoever forks without end does not keep ostler from its signals.
         self.reaping = Reaping::Due;
         for _ in 0..REAPS {
-            let Some((pid, status)) = reap::peek() else {
-                self.reaping = Reaping::Done;
-                break;
+            let (pid, status) = match reap::peek() {
+                Ok(Some(dead)) => dead,
+                Ok(None) => {
+                    self.reaping = Reaping::Done;
+                    break;
+                }
+                Err(_) => {
+                    self.reaping = Reaping::Refused;
+                    break;
+                }
             };
             let leader = |process: &&mut Process| process.pid == pid && process.leader != Leader::Reaped;
             if let Some(process) = self.processes.iter_mut().find(leader) {
                 // Its pid comes first until it is reaped, so the others have to wait for that.
                 self.reaping = Reaping::Done;
                 process.leader = Leader::Zombie;
-                process.count_the_last(events, &mut self.passage, self.steered);
+                // Who is left without a master has nothing to serve for.
+                process.workers.clear();
+                process.count_the_last(events, &mut self.vessels, self.steered);
                 let outcome = match self.recipe.failure(&process.report) {
                     Some(error) => Outcome::NeverRan(error),
                     None => Outcome::Ended(status),
@@ -136,7 +169,10 @@ impl System {
                 events.push(Event::Exited { id: process.id, outcome, heir });
                 return;
             }
-            reap::reap(pid);
+            if reap::reap(pid).is_err() {
+                self.reaping = Reaping::Refused;
+                break;
+            }
             events.push(Event::OrphanReaped { pid, status });
         }
     }
@@ -150,7 +186,8 @@ impl System {
     pub(super) fn reap_leader(&mut self, id: GenerationId) -> Option<Event> {
         let process = self.processes.iter_mut().find(|process| process.id == id)?;
         if process.leader == Leader::Zombie {
-            reap::reap(process.pid);
+            // Where that is refused it is reaped with the orphans, and its group is there until then.
+            let _ = reap::reap(process.pid);
             process.leader = Leader::Reaped;
             self.reaping = Reaping::Due;
         }
@@ -163,10 +200,16 @@ impl System {
         self.processes = left;
         let gone = gone.into_iter().map(|mut process| {
             // What its last members wrote goes on; nobody counts it any more.
-            process.count_the_last(&mut Vec::new(), &mut self.passage, self.steered);
+            process.count_the_last(&mut Vec::new(), &mut self.vessels, self.steered);
             process
         });
         self.stdouts.extend(gone.filter_map(Process::into_stdout));
+        let too_many = self.stdouts.len().saturating_sub(STDOUTS);
+        for mut oldest in self.stdouts.drain(..too_many) {
+            if let Some(passage) = &mut self.vessels.passage {
+                oldest.finish(passage);
+            }
+        }
         Event::GroupGone { id }
     }
 }

@@ -1,37 +1,21 @@
 //! What the processes of a generation hold in memory. The cheap sum of their resident sets counts a page once for each
 //! process that shares it; the exact one (PSS) has each page counted once in all, and costs the kernel a walk over them.
 
+use super::table::{Member, State, family, processes};
 use crate::supervisor::{Pid, View};
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::{SysconfVar, sysconf};
-use std::collections::BTreeSet;
+use nix::unistd::{Pid as NixPid, SysconfVar, getpgid, sysconf};
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// One process, by /proc/PID/stat (proc(5)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Member {
-    pid: i32,
-    parent: i32,
-    group: i32,
-    state: State,
-    /// Pages, an upper bound of what is its own.
-    resident: u64,
-}
-
-/// Is it in the hands of the kernel (`D`)?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Uninterruptible,
-    Any,
-}
-
 /// Bytes, and whether all of it could be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Measured {
     pub(super) bytes: u64,
+    /// What the cheap sum has more, if this is the exact one.
+    pub(super) shared: Option<u64>,
     pub(super) view: View,
 }
 
@@ -40,25 +24,28 @@ pub(super) fn processor_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }
 
-/// Measures the group, and all that descends from the leader. Exactly, where the cheap sum is not below `limit`.
+/// Measures the group, and all that descends from the leader. Exactly, where the cheap sum, less what is known to be counted
+/// too often in it, is not below `limit`.
 ///
 /// # Errors
 /// There is no /proc, or no descriptor is left.
-pub(super) fn measure(leader: Pid, group: Pid, limit: u64) -> io::Result<Measured> {
-    let members = members(&processes()?, leader.0, group.0);
+pub(super) fn measure(leader: Pid, group: Pid, limit: u64, shared: u64) -> io::Result<Measured> {
+    let all = processes()?;
+    let members = members(&all, leader.0, group.0);
     let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|size| u64::try_from(size).ok());
     let page = page.unwrap_or(4096);
     let resident = |member: &Member| member.resident.saturating_mul(page);
-    let cheap = members.iter().map(resident).fold(0, u64::saturating_add);
-    if cheap < limit {
-        return Ok(Measured { bytes: cheap, view: View::Clear });
+    let cheap = members.iter().copied().map(resident).fold(0, u64::saturating_add);
+    let likely = cheap.saturating_sub(shared);
+    if likely < limit {
+        return Ok(Measured { bytes: likely, shared: None, view: View::Clear });
     }
-    let mut measured = Measured { bytes: 0, view: View::Clear };
+    let mut measured = Measured { bytes: 0, shared: None, view: View::Clear };
     for member in &members {
         let bytes = match member.state {
             // The kernel would wait for its memory map, and a fault on a dead network file system never ends.
             State::Uninterruptible => resident(member),
-            State::Any => match proportional(member.pid) {
+            State::Any | State::Dead => match proportional(member.pid) {
                 Ok(bytes) => bytes,
                 // It has just gone.
                 Err(_) if !Path::new(&format!("/proc/{}", member.pid)).exists() => 0,
@@ -71,7 +58,15 @@ pub(super) fn measure(leader: Pid, group: Pid, limit: u64) -> io::Result<Measure
         };
         measured.bytes = measured.bytes.saturating_add(bytes);
     }
+    measured.shared = Some(cheap.saturating_sub(measured.bytes));
     Ok(measured)
+}
+
+/// What a leader, its group and all that descends from them hold, as exactly as it can be seen.
+#[must_use]
+pub fn memory_of(leader: Pid) -> Option<u64> {
+    let group = getpgid(Some(NixPid::from_raw(leader.0))).map_or(leader, |group| Pid(group.as_raw()));
+    measure(leader, group, 0, 0).ok().map(|measured| measured.bytes)
 }
 
 /// Can anything be measured here?
@@ -82,47 +77,9 @@ pub fn try_memory() -> io::Result<()> {
     processes().map(drop)
 }
 
-fn processes() -> io::Result<Vec<Member>> {
-    let entries = fs::read_dir("/proc")?;
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    Ok(pids.filter_map(|pid| parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)).collect())
-}
-
-/// The fields behind the name, which may hold anything; no later one holds a parenthesis.
-fn parse(pid: i32, stat: &str) -> Option<Member> {
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    let (state, parent, group) = (fields.next()?, fields.next()?, fields.next()?);
-    // rss is the 24th of all, and so the 19th after the process group.
-    let resident = fields.nth(18)?;
-    Some(Member {
-        pid,
-        parent: parent.parse().ok()?,
-        group: group.parse().ok()?,
-        state: if state == "D" { State::Uninterruptible } else { State::Any },
-        // The kernel's sum of counters that are updated in turn may be below 0 for a moment.
-        resident: resident.parse().unwrap_or(0),
-    })
-}
-
 /// Those of the group, and those below the leader or below one of them.
-fn members(all: &[Member], leader: i32, group: i32) -> Vec<Member> {
-    let mut belong: BTreeSet<i32> = all
-        .iter()
-        .filter(|member| member.pid == leader || member.group == group)
-        .map(|member| member.pid)
-        .collect();
-    loop {
-        let more: Vec<_> = all
-            .iter()
-            .filter(|member| belong.contains(&member.parent) && !belong.contains(&member.pid))
-            .map(|member| member.pid)
-            .collect();
-        if more.is_empty() {
-            break;
-        }
-        belong.extend(more);
-    }
-    all.iter().copied().filter(|member| belong.contains(&member.pid)).collect()
+fn members(all: &[Member], leader: i32, group: i32) -> Vec<&Member> {
+    family(all, |member| member.pid == leader || member.group == group)
 }
 
 /// `Pss:` of `/proc/PID/smaps_rollup`, in bytes. A zombie has none.
@@ -131,7 +88,7 @@ fn proportional(pid: i32) -> io::Result<u64> {
     Ok(pss(&text).unwrap_or(0))
 }
 
-fn pss(text: &str) -> Option<u64> {
+pub(super) fn pss(text: &str) -> Option<u64> {
     let kib = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
     kib.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
@@ -142,7 +99,7 @@ mod tests {
     use std::process::Command;
 
     fn member(pid: i32, parent: i32, group: i32) -> Member {
-        Member { pid, parent, group, state: State::Any, resident: 1 }
+        Member { pid, parent, group, state: State::Any, resident: 1, name: String::new() }
     }
 
     #[test]
@@ -172,21 +129,6 @@ mod tests {
     }
 
     #[test]
-    fn a_name_may_hold_anything() {
-        let rest = "S 7 9 9 0 -1 4194560 1 0 0 0 2 3 0 0 20 0 1 0 5 1000 321 18446744073709551615";
-        for name in ["(sh)", "(a) b)", "(a) R 1 1 (x)"] {
-            let found = parse(8, &format!("8 {name} {rest}")).unwrap();
-            let expected = Member { pid: 8, parent: 7, group: 9, state: State::Any, resident: 321 };
-            assert_eq!(found, expected, "{name}");
-        }
-        let hangs = format!("8 (sh) {}", rest.replacen('S', "D", 1));
-        assert_eq!(parse(8, &hangs).unwrap().state, State::Uninterruptible);
-        for text in ["", "8 (sh)", "8 (sh) S 7", "8 (sh) S x 9 9 0 -1"] {
-            assert_eq!(parse(8, text), None, "{text}");
-        }
-    }
-
-    #[test]
     fn pss_is_in_kib() {
         let text =
             "55d-7ff ---p 00000000 00:00 0   [rollup]\nRss: 900 kB\nPss:      123 kB\nPss_Dirty: 4 kB\n";
@@ -210,8 +152,9 @@ mod tests {
         // Both are there.
         let _ = (lines.next(), lines.next());
         let leader = Pid(child.id().cast_signed());
-        let measure = |limit| measure(leader, leader, limit).unwrap();
-        let (cheap, exact) = (measure(u64::MAX), measure(1));
+        let measure = |limit, shared| measure(leader, leader, limit, shared).unwrap();
+        let (cheap, exact) = (measure(u64::MAX, 0), measure(1, 0));
+        let likely = measure(u64::MAX, exact.shared.unwrap());
         let grandchildren = super::super::workers::children(leader);
         for pid in grandchildren.iter().map(|pid| pid.0).chain([leader.0]) {
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
@@ -221,5 +164,7 @@ mod tests {
         assert!(cheap.bytes > 128 << 20, "{cheap:?}");
         assert!((64 << 20..100 << 20).contains(&exact.bytes), "{exact:?}");
         assert_eq!(exact.view, View::Clear);
+        assert_eq!((cheap.shared, likely.shared), (None, None));
+        assert!(likely.bytes.abs_diff(exact.bytes) < 10 << 20, "{likely:?} {exact:?}");
     }
 }

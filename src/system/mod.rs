@@ -1,54 +1,83 @@
 //! THE EDGE: waits for events, obeys orders, decides nothing. One poll, one thread.
 
+mod bpf;
 mod cgroup;
 mod control;
+mod core_file;
+mod cores;
 mod counter;
 mod door;
 mod environment;
+mod facts;
+mod grown;
 mod hosts;
 mod listen;
+mod listening;
 mod lives;
 mod memory;
 mod notify;
+mod others;
+mod outlet;
 mod passage;
+mod pid_file;
+mod plain;
+mod privileges;
 mod probe;
 mod process;
 mod program;
 mod reap;
+mod report;
+mod request;
 mod rlimits;
 mod signals;
+mod sleep;
 mod spawn;
 mod steer;
+mod table;
+mod terminal;
+#[cfg(any(test, fuzzing))]
+pub mod untrusted;
 mod users;
 mod waiting;
+mod wards;
 mod workers;
 
 pub use cgroup::memory_limit;
-pub use control::{Control, ask_for_recycle};
+pub use control::{Control, ask_for_page, ask_for_recycle};
+pub use core_file::{CoreFile, Dumped, is_core};
+pub use cores::no_core_can_be_left;
 pub use counter::Counting;
+pub use facts::gather as gather_facts;
 pub use hosts::look_up;
 pub use listen::{Held, Inherited, Sockets, open as listen};
-pub use memory::try_memory;
-pub use program::{Between, Program, Word};
-pub use rlimits::{CorePattern, resolve as resolve_limits};
+pub use memory::{memory_of, try_memory};
+pub use outlet::Outlet;
+pub use plain::read_plain;
+pub use privileges::{Privileges, resolve_privileges};
+pub use program::{Between, LookOut, Program, Word};
+pub use request::get;
+pub use rlimits::{CorePattern, resolve as resolve_limits, without_memory_in_cores};
 pub use signals::Signals;
 pub use spawn::SetLimit;
 
 use crate::count::Source;
 use crate::sink::Sink;
-use crate::supervisor::{Action, Event, GenerationId, Queue, Signal, Slot};
-use counter::{Counter, LogPipe, Speech};
+use crate::supervisor::{Action, DiskSearch, Event, GenerationId, Queue, Signal, Slot};
+use cores::Cores;
+use counter::{Basin, Counter, LogPipe, Speech, Vessels};
 use door::Door;
+use listening::Listening;
 use memory::Measured;
 use nix::libc;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use passage::Passage;
 use process::{Leader, Process};
+use sleep::Stir;
 use spawn::Recipe;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::AsFd;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use terminal::Terminal;
 
 /// The variable through which gunicorn takes arguments (its documentation, "Configuration Overview").
 pub const GUNICORN_CMD_ARGS: &str = "GUNICORN_CMD_ARGS";
@@ -75,20 +104,29 @@ pub struct System {
     recipe: Recipe,
     environment: Vec<(OsString, OsString)>,
     counting: Option<Counting>,
-    /// Where the child's stdout goes on, if it passes through here.
-    passage: Option<Passage>,
+    vessels: Vessels,
     /// Of generations that are gone, as long as somebody has them open: a job that has left its group, say.
     stdouts: Vec<LogPipe>,
+    pid_file: Option<PathBuf>,
     health_path: Option<String>,
     between: Between,
     notify: Word,
     control: Option<Control>,
     processes: Vec<Process>,
     reaping: Reaping,
+    /// So many wake-ups in a row have brought nothing.
+    vain: u32,
     listening: Listening,
     /// Where new connections go.
     steered: Slot,
     shedding: Shedding,
+    terminal: Terminal,
+    /// Where core files are kept at all.
+    cores: Option<Cores>,
+    outlet: Option<Outlet>,
+    /// For what has grown on the disk since then.
+    started: SystemTime,
+    grown: Option<grown::Search>,
 }
 
 /// How connections are met that come where no generation is any more.
@@ -106,98 +144,103 @@ enum Reaping {
     Done,
     /// A zombie leader stood before others in the kernel's list, or SIGCHLD has come.
     Due,
+    /// The kernel has refused to tell who is dead, or to reap: again after a while, as no SIGCHLD comes twice.
+    Refused,
 }
-
-/// How the sources of counts are listened to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Listening {
-    /// The first word wakes.
-    Eager,
-    /// They have just spoken, and will again: a busy server costs a wake-up after this time, not one a datagram.
-    Collecting(Duration),
-    /// They do not speak by themselves.
-    Asking,
-}
-
-/// So long that it is cheap, so short that an ordinary receive buffer (256 datagrams) lasts for 3,400 requests a second.
-const CALM: Duration = Duration::from_millis(25);
-/// For 17,000.
-const LIVELY: Duration = Duration::from_millis(5);
-
-/// Connections are counted this often where nothing else is.
-const ASK: Duration = Duration::from_secs(1);
-
-/// A group's last member may be reaped by a parent of its own, of which nobody tells ostler: so a group whose leader is
-/// dead is asked after.
-const LINGER: Duration = Duration::from_millis(100);
 
 impl System {
     /// An edge that will start `program`, and that listens to commands if there is a `control` socket.
     #[must_use]
     pub fn new(signals: Signals, program: Program, control: Option<Control>) -> Self {
-        let Program { argv, environment, limits, held, counting, health_path, between, notify } = program;
+        let Program {
+            argv,
+            environment,
+            limits,
+            privileges,
+            held,
+            counting,
+            pid_file,
+            health_path,
+            between,
+            notify,
+            cores,
+            outlet,
+        } = program;
         let given = signals.given;
-        let recipe = Recipe { argv, limits, held, given };
+        let recipe = Recipe { argv, limits, privileges, held, given };
         let through = counting.as_ref().filter(|counting| counting.source == Source::Stdout);
         let passage = through.map(|_| Passage::new(Sink::stdout()));
-        let listening = match counting.as_ref().map(|counting| counting.source) {
-            Some(Source::Connections) => Listening::Asking,
-            Some(Source::Statsd | Source::AccessLog | Source::Stdout) | None => Listening::Eager,
-        };
+        let listening = Listening::to(counting.as_ref().map(|counting| counting.source));
         Self {
             signals,
             recipe,
             environment,
             counting,
-            passage,
+            vessels: Vessels { passage, basin: Basin::new() },
             stdouts: Vec::new(),
+            pid_file,
             health_path,
             between,
             notify,
             control,
             processes: Vec::new(),
             reaping: Reaping::Done,
+            vain: 0,
             listening,
             steered: Slot::A,
             shedding: Shedding::Eager,
+            terminal: Terminal::new(),
+            cores: match cores {
+                LookOut::Kept => Some(Cores::new()),
+                LookOut::None => None,
+            },
+            outlet,
+            started: SystemTime::now(),
+            grown: None,
         }
     }
 
     /// Waits until something happens, or until `timeout` is over; `None` is for ever. The last event is `Tick`.
     pub fn wait(&mut self, timeout: Option<Duration>) -> Vec<Event> {
-        self.sleep(timeout);
+        let stir = self.sleep(timeout);
         let mut events = Vec::new();
-        for signal in self.signals.pending() {
+        let signals = self.signals.pending();
+        let signalled = !signals.is_empty();
+        for signal in signals {
             match signal {
                 libc::SIGCHLD => self.reaping = Reaping::Due,
                 other => events.push(Event::Signal(Signal(other))),
             }
         }
         if let Some(control) = &mut self.control {
-            events
-                .extend(control.take().into_iter().map(|(client, command)| Event::Asked { client, command }));
+            events.extend(control.take());
         }
+        // Before the dead: whoever has left a core file may be the last one.
+        events.extend(self.cores.as_mut().and_then(Cores::heard));
         let mut speech = Speech::Silent;
         for process in &mut self.processes {
             process.hear();
-            speech = speech.max(process.count(&mut events, &mut self.passage, self.steered));
+            if stir == Stir::Workers {
+                process.tell_of_workers(&mut events);
+            }
+            speech = speech.max(process.count(&mut events, &mut self.vessels, self.steered));
         }
-        if let Some(passage) = &mut self.passage {
+        if let Some(passage) = &mut self.vessels.passage {
             self.stdouts.retain_mut(|stdout| stdout.take(Some(passage)).is_ok());
             passage.flush();
             events.extend(passage.dropped().map(|lines| Event::OutputDropped { lines }));
         }
-        self.listening = match (self.listening, speech) {
-            (Listening::Asking, _) => Listening::Asking,
-            (_, Speech::Silent) => Listening::Eager,
-            (_, Speech::Calm) => Listening::Collecting(CALM),
-            (_, Speech::Lively) => Listening::Collecting(LIVELY),
-        };
-        if self.reaping == Reaping::Due {
+        self.listening.heard(speech);
+        if self.reaping != Reaping::Done {
             self.reap(&mut events);
         }
         self.forget_the_gone(&mut events);
         events.extend(self.shed_latecomers());
+        let came = signalled
+            || !events.is_empty()
+            || speech != Speech::Silent
+            || self.vessels.passage.as_ref().is_some_and(|passage| passage.writable().is_some());
+        self.vain = if came || stir != Stir::Others { 0 } else { self.vain.saturating_add(1) };
         events.push(Event::Tick);
         events
     }
@@ -212,6 +255,16 @@ impl System {
                 self.follow(*id, *heir);
                 None
             }
+            Action::SeekHeir(id) => self.seek_heir(*id),
+            Action::WatchWorkers(id) => self.watch_workers(*id),
+            Action::Sweep(signal) => {
+                let left = others::sweep(*signal);
+                Some(Event::Swept { signal: *signal, left })
+            }
+            Action::TidyCores(keep) => {
+                let leaders = self.processes.iter().map(|process| process.pid);
+                self.cores.as_mut()?.tidy(*keep, leaders)
+            }
             Action::Look(id) => self.look(*id),
             Action::Steer(slot) => self.steer(*slot),
             Action::CheckDrain(slot) => {
@@ -223,7 +276,7 @@ impl System {
                 let waiting = waiting::waiting(self.doors(), *slot);
                 Some(Event::QueueSeen { slot: *slot, waiting })
             }
-            Action::Measure { id, limit } => self.measure(*id, *limit),
+            Action::Measure { id, limit, shared } => self.measure(*id, *limit, *shared),
             Action::CountConnections => {
                 counter::connections().ok().map(|total| Event::ConnectionsCounted { total })
             }
@@ -234,9 +287,20 @@ impl System {
                 }
                 None
             }
-            // These two are the loop's own.
-            Action::Log(_) | Action::Exit(_) => None,
+            Action::LookAtDisk => Some(Event::DiskSeen { disk: facts::disk_use() }),
+            Action::SearchGrown => Some(self.search_grown()),
+            // These are the loop's own.
+            Action::Show { .. } | Action::Publish(_) | Action::Log(_) | Action::Exit(_) => None,
         }
+    }
+
+    fn search_grown(&mut self) -> Event {
+        let root = Path::new("/");
+        let search = self.grown.get_or_insert_with(|| grown::Search::begin(root, self.started)).step();
+        if search != DiskSearch::GoesOn {
+            self.grown = None;
+        }
+        Event::GrownSearched { search }
     }
 
     fn doors(&self) -> &[Door] {
@@ -273,50 +337,6 @@ impl System {
             .then_some(slot)
     }
 
-    fn sleep(&self, timeout: Option<Duration>) {
-        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
-        let mut fds = vec![readable(self.signals.as_fd())];
-        fds.extend(self.control.iter().map(|control| readable(control.as_fd())));
-        fds.extend(
-            self.processes.iter().filter_map(|process| Some(readable(process.notify.as_ref()?.as_fd()))),
-        );
-        let mut timeout = timeout;
-        match self.listening {
-            Listening::Eager => {
-                let counters = self.processes.iter().filter_map(|process| process.counter.as_ref());
-                fds.extend(counters.filter_map(Counter::readable).map(readable));
-            }
-            Listening::Collecting(pause) => timeout = Some(sooner(timeout, pause)),
-            Listening::Asking => timeout = Some(sooner(timeout, ASK)),
-        }
-        fds.extend(self.stdouts.iter().map(|stdout| readable(stdout.as_fd())));
-        if let Some(stuck) = self.passage.as_ref().and_then(Passage::writable) {
-            fds.push(PollFd::new(stuck, PollFlags::POLLOUT));
-        }
-        if let Some(slot) = self.vacant() {
-            match self.shedding {
-                Shedding::Eager => {
-                    fds.extend(self.doors().iter().filter_map(|door| door.own_socket(slot)).map(readable));
-                }
-                Shedding::Later => timeout = Some(sooner(timeout, LINGER)),
-            }
-        }
-        if self.processes.iter().any(|process| process.leader == Leader::Reaped) {
-            timeout = Some(sooner(timeout, LINGER));
-        }
-        let timeout = match (self.reaping, timeout) {
-            (Reaping::Due, _) => PollTimeout::ZERO,
-            (Reaping::Done, None) => PollTimeout::NONE,
-            // Up to a whole millisecond, so that a deadline has passed when poll returns.
-            (Reaping::Done, Some(timeout)) => {
-                PollTimeout::try_from(timeout.saturating_add(Duration::from_nanos(999_999)))
-                    .unwrap_or(PollTimeout::MAX)
-            }
-        };
-        // EINTR and ENOMEM are wake-ups like any other: every source is asked without waiting anyway.
-        let _ = poll(&mut fds, timeout);
-    }
-
     fn look(&mut self, id: GenerationId) -> Option<Event> {
         let Self { processes, recipe, health_path, .. } = self;
         let process = processes.iter_mut().find(|process| process.id == id)?;
@@ -324,19 +344,20 @@ impl System {
         Some(Event::Looked { id, sight })
     }
 
-    fn measure(&self, id: GenerationId, limit: u64) -> Option<Event> {
+    fn measure(&self, id: GenerationId, limit: u64, shared: u64) -> Option<Event> {
         let process = self.processes.iter().find(|process| process.id == id)?;
         let begin = memory::processor_time();
-        let Measured { bytes, view } = memory::measure(process.pid, process.group, limit).ok()?;
+        let measured = memory::measure(process.pid, process.group, limit, shared).ok()?;
+        let Measured { bytes, shared, view } = measured;
         let cost = memory::processor_time().saturating_sub(begin);
-        Some(Event::MemoryMeasured { id, bytes, view, cost })
+        Some(Event::MemoryMeasured { id, bytes, shared, view, cost })
     }
 
     fn steer(&mut self, slot: Slot) -> Option<Event> {
         for process in &mut self.processes {
             process.probe = None;
             if process.slot == slot && process.leader == Leader::Alive {
-                spawn::to_foreground(nix::unistd::Pid::from_raw(process.group.0));
+                self.terminal.give_to(process.group);
             }
         }
         self.steered = slot;
@@ -349,15 +370,12 @@ impl System {
 
 impl Drop for System {
     fn drop(&mut self) {
-        if let Some(passage) = &mut self.passage {
+        self.terminal.take_back();
+        if let Some(passage) = &mut self.vessels.passage {
             for stdout in &mut self.stdouts {
                 let _ = stdout.take(Some(passage));
                 stdout.finish(passage);
             }
         }
     }
-}
-
-fn sooner(timeout: Option<Duration>, most: Duration) -> Duration {
-    timeout.unwrap_or(most).min(most)
 }

@@ -34,19 +34,27 @@ impl Notify {
     }
 
     /// Takes what has come. Was `READY=1` in it?
-    pub(super) fn take(&self) -> bool {
+    pub(super) fn take(&mut self) -> bool {
         let mut ready = false;
         for _ in 0..MANY {
             let Some(datagram) = receive(&self.socket, MsgFlags::MSG_DONTWAIT) else { break };
             if datagram.is_ours() {
-                ready |= datagram.bytes.split(|byte| *byte == b'\n').any(|line| line == READY);
+                ready |= says_ready(&datagram.bytes);
             }
         }
-        if let Some(upstream) = self.upstream.as_ref().filter(|_| ready) {
-            let _ = sendto(self.socket.as_raw_fd(), READY, upstream, MsgFlags::MSG_DONTWAIT);
+        // Once: whoever says it without end does not make ostler do so.
+        if let Some(upstream) = self.upstream.as_ref().filter(|_| ready)
+            && sendto(self.socket.as_raw_fd(), READY, upstream, MsgFlags::MSG_DONTWAIT).is_ok()
+        {
+            self.upstream = None;
         }
         ready
     }
+}
+
+/// Assignments, a line each (`sd_notify(3)`).
+pub(super) fn says_ready(datagram: &[u8]) -> bool {
+    datagram.split(|byte| *byte == b'\n').any(|line| line == READY)
 }
 
 impl AsFd for Notify {
@@ -71,8 +79,8 @@ mod tests {
 
     #[test]
     fn ready_is_heard_and_passed_on() {
-        let (upstream, up_name) = Notify::open(None).unwrap();
-        let (notify, name) = Notify::open(Some(OsStr::new(&up_name))).unwrap();
+        let (mut upstream, up_name) = Notify::open(None).unwrap();
+        let (mut notify, name) = Notify::open(Some(OsStr::new(&up_name))).unwrap();
         let child = UnixDatagram::unbound().unwrap();
         let address = SocketAddr::from_abstract_name(name.strip_prefix('@').unwrap()).unwrap();
         child.send_to_addr(b"STATUS=READY=1", &address).unwrap();
@@ -80,5 +88,7 @@ mod tests {
         child.send_to_addr(b"STATUS=booted\nREADY=1", &address).unwrap();
         assert!(notify.take() && !notify.take());
         assert!(upstream.take());
+        child.send_to_addr(b"READY=1", &address).unwrap();
+        assert!(notify.take() && !upstream.take(), "it is told once");
     }
 }

@@ -22,11 +22,20 @@ pub(super) struct Passage {
     waiting: VecDeque<u8>,
     /// Lines since it was told last.
     dropped: u64,
+    end: End,
+}
+
+/// What came last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    OfALine,
+    /// Of a piece of one.
+    OfAPiece,
 }
 
 impl Passage {
     pub(super) fn new(sink: Sink) -> Self {
-        Self { sink, waiting: VecDeque::new(), dropped: 0 }
+        Self { sink, waiting: VecDeque::new(), dropped: 0, end: End::OfALine }
     }
 
     /// What becomes writable when more can go on; `None`: nothing waits.
@@ -39,11 +48,25 @@ impl Passage {
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             if self.waiting.len() + line.len() <= MOST {
                 self.waiting.extend(line);
+                self.end = if line.ends_with(b"\n") { End::OfALine } else { End::OfAPiece };
             } else {
                 self.dropped = self.dropped.saturating_add(1);
             }
         }
         self.flush();
+    }
+
+    /// A line of ostler's own. Is there room for it?
+    pub(super) fn pass_a_line(&mut self, line: &[u8]) -> bool {
+        if self.waiting.len() + line.len() >= MOST {
+            return false;
+        }
+        // A piece may be the end of what there was: the next line begins after it all the same.
+        if self.end == End::OfAPiece {
+            self.pass(b"\n");
+        }
+        self.pass(line);
+        true
     }
 
     /// Lets go on what can.
@@ -125,6 +148,20 @@ mod tests {
         passage.pass(b"a piece of a long one");
         assert!(passage.writable().is_none());
         assert_eq!(read(&mut reader), "one\ntwo\na piece of a long one");
+    }
+
+    #[test]
+    fn a_line_of_its_own_begins_a_line() {
+        let (mut passage, mut reader) = piped();
+        assert!(passage.pass_a_line(b"{}\n"));
+        passage.pass(b"a piece");
+        assert!(passage.pass_a_line(b"{}\n"));
+        assert_eq!(read(&mut reader), "{}\na piece\n{}\n");
+        while passage.waiting.len() + 100 < MOST {
+            passage.pass(&[&[b'x'; 99][..], b"\n"].concat());
+        }
+        let dropped = passage.dropped;
+        assert!(!passage.pass_a_line(&[b'x'; 200]) && passage.dropped == dropped);
     }
 
     #[test]

@@ -124,11 +124,15 @@ fn is_connected(stream: &OwnedFd) -> bool {
 }
 
 /// HTTP/1.0, so that the server closes the connection when it has answered.
-fn ask(stream: OwnedFd, path: &str) -> Probe {
-    let request = format!(
+pub(super) fn request(path: &str) -> String {
+    format!(
         "GET {path} HTTP/1.0\r\nHost: localhost\r\nUser-Agent: ostler/{}\r\nConnection: close\r\n\r\n",
         env!("CARGO_PKG_VERSION")
-    );
+    )
+}
+
+fn ask(stream: OwnedFd, path: &str) -> Probe {
+    let request = request(path);
     // An empty send buffer takes it whole.
     match send(stream.as_raw_fd(), request.as_bytes(), MsgFlags::MSG_NOSIGNAL) {
         Ok(sent) if sent == request.len() => Probe::Asking { stream, answer: Vec::new() },
@@ -155,7 +159,7 @@ fn listen_to(stream: OwnedFd, mut answer: Vec<u8>) -> Probe {
 }
 
 /// The status of an answer (RFC 9112, 4); `None` if its first line has not come whole.
-fn status(answer: &[u8]) -> Option<Result<u16, ()>> {
+pub(super) fn status(answer: &[u8]) -> Option<Result<u16, ()>> {
     answer.contains(&b'\n').then(|| {
         let line = first_line(answer);
         let mut words = line.split(' ');

@@ -1,12 +1,12 @@
 //! A generation, as the kernel has it: its leader and its group, and what ostler hears and sees of it.
 
-use super::counter::{Counter, LogPipe, Speech, Taken};
+use super::counter::{Counter, LogPipe, Speech, Taken, Vessels};
 use super::door::Door;
 use super::notify::Notify;
-use super::passage::Passage;
 use super::probe::Probe;
 use super::signals::{self, To};
 use super::spawn::Report;
+use super::wards::{Fate, Ward};
 use super::workers::{Found, Gunicorn};
 use crate::count::Tally;
 use crate::supervisor::{Door as Seen, Event, GenerationId, Pid, Sight, Slot, View};
@@ -18,7 +18,7 @@ pub(super) struct Process {
     pub(super) slot: Slot,
     /// The leader.
     pub(super) pid: Pid,
-    /// The process group, which has the first leader's number.
+    /// The process group: the first leader's, or that of a daemon that was followed.
     pub(super) group: Pid,
     pub(super) leader: Leader,
     pub(super) report: Report,
@@ -26,6 +26,8 @@ pub(super) struct Process {
     pub(super) notify: Option<Notify>,
     pub(super) said_ready: bool,
     pub(super) probe: Option<Probe>,
+    /// The workers whose end is to be told.
+    pub(super) workers: Vec<Ward>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,19 +39,17 @@ pub(super) enum Leader {
     Reaped,
 }
 
+/// So many workers are watched: each costs a descriptor.
+const MOST_WORKERS: usize = 256;
+
 /// Enough to empty the receive buffer of a source.
 const ROUNDS: usize = 64;
 
 impl Process {
     /// As `count`, until its source is empty: a full buffer of datagrams takes several rounds.
-    pub(super) fn count_the_last(
-        &mut self,
-        events: &mut Vec<Event>,
-        passage: &mut Option<Passage>,
-        open: Slot,
-    ) {
+    pub(super) fn count_the_last(&mut self, events: &mut Vec<Event>, vessels: &mut Vessels, open: Slot) {
         for _ in 0..ROUNDS {
-            if self.count(events, passage, open) == Speech::Silent {
+            if self.count(events, vessels, open) == Speech::Silent {
                 return;
             }
         }
@@ -57,14 +57,9 @@ impl Process {
 
     /// Takes what its source holds; closes a source from which nothing will come any more. `open` is where new connections
     /// go: they are nobody else's.
-    pub(super) fn count(
-        &mut self,
-        events: &mut Vec<Event>,
-        passage: &mut Option<Passage>,
-        open: Slot,
-    ) -> Speech {
+    pub(super) fn count(&mut self, events: &mut Vec<Event>, vessels: &mut Vessels, open: Slot) -> Speech {
         let Some(counter) = &mut self.counter else { return Speech::Silent };
-        let Ok(Taken { tally, speech }) = counter.take(passage.as_mut()) else {
+        let Ok(Taken { tally, speech }) = counter.take(vessels) else {
             self.counter = None;
             return Speech::Silent;
         };
@@ -85,7 +80,32 @@ impl Process {
 
     /// Hears what it says of itself.
     pub(super) fn hear(&mut self) {
-        self.said_ready |= self.notify.as_ref().is_some_and(Notify::take);
+        self.said_ready |= self.notify.as_mut().is_some_and(Notify::take);
+    }
+
+    /// Tells of the workers that have ended.
+    pub(super) fn tell_of_workers(&mut self, events: &mut Vec<Event>) {
+        let id = self.id;
+        self.workers.retain_mut(|worker| match worker.look() {
+            Fate::Lives => true,
+            Fate::Ended(status) => {
+                events.push(Event::WorkerEnded { id, pid: worker.pid, status });
+                false
+            }
+        });
+    }
+
+    /// Watches those of its workers that are not watched yet, and says which they are.
+    pub(super) fn watch_workers(&mut self) -> Vec<Pid> {
+        let Ok(Found::Gunicorn(gunicorn)) = Gunicorn::find(self.pid) else { return Vec::new() };
+        let known = |pid: &Pid| self.workers.iter().any(|worker| worker.pid == *pid);
+        // The first one is the master.
+        let new = gunicorn.processes().into_iter().skip(1).filter(|pid| !known(pid));
+        let room = MOST_WORKERS.saturating_sub(self.workers.len());
+        let new: Vec<_> = new.filter_map(Ward::watch).take(room).collect();
+        let pids = new.iter().map(|worker| worker.pid).collect();
+        self.workers.extend(new);
+        pids
     }
 
     /// Looks whether it serves, by a probe at the first of these addresses where one reaches it alone. `None`: nothing can be

@@ -79,6 +79,16 @@ fn no_core(resource: Resource, pattern: CorePattern, (soft, hard): (u64, u64)) -
     }
 }
 
+/// A second fence, where no core is wanted: what is dumped all the same (a socket takes it, or a process has raised its
+/// limit) holds no memory of the process. Inherited by all that ostler starts (core(5), `coredump_filter`).
+pub fn without_memory_in_cores(limits: &[SetLimit]) {
+    let unwanted = |(resource, soft, _): &SetLimit| *resource == Resource::RLIMIT_CORE && *soft <= 1;
+    if limits.iter().any(unwanted) {
+        // A kernel without it, or no /proc: then the limit alone is the fence.
+        let _ = fs::write("/proc/self/coredump_filter", "0");
+    }
+}
+
 fn may_raise() -> bool {
     caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_RESOURCE).unwrap_or(false)
 }

@@ -4,10 +4,12 @@ use crate::supervisor::Signal;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::SigSet;
+use nix::unistd::getpid;
 use signal_hook::consts::{FORBIDDEN, SIGCHLD};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::ptr;
@@ -56,7 +58,9 @@ impl Given {
 /// All signals that can be caught, caught.
 #[derive(Debug)]
 pub struct Signals {
-    delivery: SignalDelivery<UnixStream, SignalOnly>,
+    /// Never dropped: the handlers are there to the very end, and write to its pair of sockets. With nobody to read, each write
+    /// would be answered with SIGPIPE, whose handler writes again, and so on for ever.
+    delivery: ManuallyDrop<SignalDelivery<UnixStream, SignalOnly>>,
     pub(super) given: Given,
 }
 
@@ -77,12 +81,17 @@ impl Signals {
             let _ = delivery.handle().add_signal(signal);
         }
         SigSet::empty().thread_set_mask()?;
-        Ok(Self { delivery, given })
+        Ok(Self { delivery: ManuallyDrop::new(delivery), given })
+    }
+
+    /// Gives up: signals do what they did before, so that whoever waits for a long answer can break it off.
+    pub fn give_back(&self) {
+        self.given.restore();
     }
 
     /// The signals that have come since the last call, each once.
-    pub(super) fn pending(&mut self) -> impl Iterator<Item = i32> + use<> {
-        self.delivery.pending().collect::<Vec<_>>().into_iter()
+    pub(super) fn pending(&mut self) -> Vec<i32> {
+        self.delivery.pending().collect()
     }
 }
 
@@ -92,11 +101,13 @@ impl AsFd for Signals {
     }
 }
 
-/// Whom a signal goes to: kill(2) with the special values 0, 1 and -1 out of reach.
+/// Whom a signal goes to: kill(2) with its special values out of reach, but for PID 1, to whom -1 is the container.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum To {
     Process(i32),
     Group(i32),
+    /// All processes of the PID namespace but ostler. Nobody, if that is not its PID 1.
+    Everybody,
 }
 
 /// Sends a signal; `None` only asks whether there is anybody to send one to.
@@ -104,7 +115,8 @@ pub(super) fn send(to: To, signal: Option<Signal>) -> nix::Result<()> {
     let pid = match to {
         To::Process(pid) if pid > 1 => pid,
         To::Group(group) if group > 1 => -group,
-        To::Process(_) | To::Group(_) => return Err(Errno::ESRCH),
+        To::Everybody if getpid().as_raw() == 1 => -1,
+        To::Process(_) | To::Group(_) | To::Everybody => return Err(Errno::ESRCH),
     };
     let signal = signal.map_or(0, |signal| signal.0);
     // nix's kill knows no real-time signals.
@@ -136,8 +148,17 @@ mod tests {
 
     #[test]
     fn nobody_is_signalled_by_a_special_pid() {
-        for to in [To::Process(1), To::Process(0), To::Process(-1), To::Group(1), To::Group(0), To::Group(-1)]
-        {
+        // This is not PID 1.
+        let everybody = To::Everybody;
+        for to in [
+            everybody,
+            To::Process(1),
+            To::Process(0),
+            To::Process(-1),
+            To::Group(1),
+            To::Group(0),
+            To::Group(-1),
+        ] {
             assert_eq!(send(to, None), Err(Errno::ESRCH), "{to:?}");
         }
     }

@@ -1,18 +1,17 @@
 //! fork and exec: a process group, the terminal, limits, held sockets, and the signals as ostler got them.
 
 use super::listen::{FIRST_SOCKET, Held};
+use super::privileges::{Privileges, be_entirely};
 use super::signals::Given;
+use super::terminal::to_foreground;
 use crate::supervisor::{Pid, Slot, SpawnCause, SpawnError};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow};
-use nix::unistd::{
-    ForkResult, close, dup2_stdout, execvpe, fork, getpid, pipe2, read, setpgid, tcsetpgrp, write,
-};
+use nix::unistd::{ForkResult, close, dup2_stdout, execvpe, fork, getpid, pipe2, read, setpgid, write};
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
-use std::io::{self, IsTerminal};
 use std::os::fd::OwnedFd;
 
 /// A limit to set: soft, then hard.
@@ -23,6 +22,7 @@ pub type SetLimit = (Resource, u64, u64);
 pub(super) struct Recipe {
     pub(super) argv: Vec<CString>,
     pub(super) limits: Vec<SetLimit>,
+    pub(super) privileges: Privileges,
     pub(super) held: Held,
     pub(super) given: Given,
 }
@@ -49,17 +49,6 @@ pub(super) enum Ground {
     Back,
 }
 
-/// Brings a process group to the foreground, if stdin is a terminal. Whoever is not there stops at its first read.
-pub(super) fn to_foreground(group: nix::unistd::Pid) {
-    let stdin = io::stdin();
-    if stdin.is_terminal() {
-        // In the background this is answered with SIGTTOU unless that is blocked (tcsetpgrp(3)).
-        let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
-        let _ = tcsetpgrp(&stdin, group);
-        let _ = mask.and_then(|mask| mask.thread_set_mask());
-    }
-}
-
 /// Where a child tells what kept it from executing the program.
 #[derive(Debug)]
 pub(super) struct Report(OwnedFd);
@@ -68,7 +57,8 @@ pub(super) struct Report(OwnedFd);
 enum Step {
     Limits = 1,
     Sockets = 2,
-    Exec = 3,
+    User = 3,
+    Exec = 4,
 }
 
 impl Recipe {
@@ -121,6 +111,9 @@ impl Recipe {
             setrlimit(*resource, *soft, *hard).map_err(|errno| (Step::Limits, errno))?;
         }
         self.hand_over(slot, extras).map_err(|errno| (Step::Sockets, errno))?;
+        if let Some(account) = self.privileges.account() {
+            be_entirely(account).map_err(|errno| (Step::User, errno))?;
+        }
         let mut environment: Vec<&CStr> = extras.environment.iter().map(CString::as_c_str).collect();
         let own_pid = extras.own_pid.iter().filter_map(|name| CString::new(format!("{name}={own}")).ok());
         let own_pid: Vec<_> = own_pid.collect();
@@ -159,12 +152,14 @@ impl Recipe {
         let step = match step {
             1 => Step::Limits,
             2 => Step::Sockets,
+            3 => Step::User,
             _ => Step::Exec,
         };
         let program = self.argv.first().map(|name| name.to_string_lossy()).unwrap_or_default();
         let what = match (step, errno) {
             (Step::Limits, _) => "cannot set its limits".to_owned(),
             (Step::Sockets, _) => "cannot hand over the held sockets".to_owned(),
+            (Step::User, _) => "cannot become its user".to_owned(),
             (Step::Exec, Errno::ENOENT) => {
                 let place = if program.contains('/') { "" } else { " in PATH" };
                 format!("cannot find {program}{place} (or the interpreter that its first line names)")
@@ -194,6 +189,6 @@ fn cause(step: Step, errno: Errno) -> (SpawnCause, i32) {
             | Errno::EINTR,
         ) => (SpawnCause::Resources, 126),
         (Step::Exec, Errno::ENOENT | Errno::ENOTDIR) => (SpawnCause::NotFound, 127),
-        (Step::Exec | Step::Limits | Step::Sockets, _) => (SpawnCause::NotExecutable, 126),
+        (Step::Exec | Step::Limits | Step::Sockets | Step::User, _) => (SpawnCause::NotExecutable, 126),
     }
 }

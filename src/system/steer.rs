@@ -2,10 +2,8 @@
 //! `SO_ATTACH_REUSEPORT_CBPF`): it returns the number of a socket in its group, in the order in which they began to listen.
 //! It needs no privilege.
 
-use nix::libc::{
-    BPF_ABS, BPF_B, BPF_H, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, SKF_NET_OFF, sock_filter,
-    sock_fprog,
-};
+use super::bpf::{answer, load, program, test};
+use nix::libc::{BPF_ABS, BPF_B, BPF_H, BPF_JEQ, BPF_W, SKF_NET_OFF, sock_filter};
 use nix::sys::socket::{setsockopt, sockopt::AttachReusePortCbpf};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
@@ -17,7 +15,7 @@ const V6: (u32, u32, u32) = (0x60, 8, 40);
 
 /// All connections go to one socket.
 pub(super) fn all_to(number: u32) -> Vec<sock_filter> {
-    vec![give(number)]
+    vec![answer(number)]
 }
 
 /// Connections from this very address and port go to `chosen`, all others to `rest`.
@@ -36,42 +34,27 @@ pub(super) fn one_to(from: SocketAddr, chosen: u32, rest: u32) -> Vec<sock_filte
     }
     tests.push((BPF_H, port, from.port().into()));
 
-    let mut program = Vec::new();
+    let mut instructions = Vec::new();
     for (left, (size, offset, value)) in (0..tests.len()).rev().zip(tests) {
-        program.push(load(size, offset));
+        // From this offset of the network header, whatever comes before it.
+        instructions.push(load(size | BPF_ABS, SKF_NET_OFF.cast_unsigned().wrapping_add(offset)));
         // Over what is left of the tests, two instructions each, and over the first answer.
         let else_skip = u8::try_from(2 * left + 1).unwrap_or(u8::MAX);
-        program.push(sock_filter { code: code(BPF_JMP | BPF_JEQ | BPF_K), jt: 0, jf: else_skip, k: value });
+        instructions.push(test(BPF_JEQ, value, 0, else_skip));
     }
-    program.extend([give(chosen), give(rest)]);
-    program
+    instructions.extend([answer(chosen), answer(rest)]);
+    instructions
 }
 
 /// Attaches a program to the group that this socket is in, in place of the one before.
-pub(super) fn attach(socket: &impl AsFd, mut program: Vec<sock_filter>) -> nix::Result<()> {
-    let len = u16::try_from(program.len()).unwrap_or(u16::MAX);
-    setsockopt(socket, AttachReusePortCbpf, &sock_fprog { len, filter: program.as_mut_ptr() })
-}
-
-/// Loads so much from this offset of the network header, whatever comes before it.
-fn load(size: u32, offset: u32) -> sock_filter {
-    let k = SKF_NET_OFF.cast_unsigned().wrapping_add(offset);
-    sock_filter { code: code(BPF_LD | size | BPF_ABS), jt: 0, jf: 0, k }
-}
-
-/// Ends the program: the connection goes to the socket of this number.
-fn give(number: u32) -> sock_filter {
-    sock_filter { code: code(BPF_RET | BPF_K), jt: 0, jf: 0, k: number }
-}
-
-/// Instructions have 16 bits for it; the constants have more.
-fn code(code: u32) -> u16 {
-    u16::try_from(code).unwrap_or_default()
+pub(super) fn attach(socket: &impl AsFd, mut instructions: Vec<sock_filter>) -> nix::Result<()> {
+    setsockopt(socket, AttachReusePortCbpf, &program(&mut instructions))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::libc::{BPF_JMP, BPF_K, BPF_LD, BPF_RET};
     use std::net::{Ipv4Addr, Ipv6Addr};
 
     /// Runs a program as the kernel does, on a packet that begins with its network header.

@@ -2,9 +2,11 @@
 
 use super::door::{Door, queue};
 use crate::supervisor::{Queue, Slot};
+use nix::sys::socket::{UnixAddr, getsockname};
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
@@ -21,32 +23,49 @@ pub(super) fn waiting(doors: &[Door], slot: Slot) -> Vec<u64> {
     if ports.is_empty() {
         return Vec::new();
     }
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|file| fs::read_to_string(file).unwrap_or_default());
-    let mut waiting: Vec<_> = tables.iter().flat_map(|table| connections(table, &ports)).collect();
+    let mut waiting = Vec::new();
+    for file in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        // Line by line: a busy machine's are megabytes, which ostler would keep.
+        if let Ok(table) = File::open(file).map(BufReader::new) {
+            let lines = table.lines().skip(1).map_while(Result::ok);
+            waiting.extend(lines.filter_map(|line| connection(&line, &ports)));
+        }
+    }
     waiting.sort_unstable();
+    // A table that changes while it is read may show one twice.
+    waiting.dedup();
     waiting
 }
 
 /// Only the port is compared: an address of ours may be a wildcard, and who else listens on the same port of another
 /// address of this namespace accepts what comes there, so it does not stay.
-fn connections<'a>(table: &'a str, ports: &'a BTreeSet<u16>) -> impl Iterator<Item = u64> + 'a {
-    table.lines().skip(1).filter_map(|line| {
-        let mut fields = line.split_ascii_whitespace();
-        let (_, local, remote, state) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-        let port = u16::from_str_radix(local.rsplit(':').next()?, 16).ok()?;
-        // tx_queue:rx_queue, tr:tm->when, retrnsmt, uid, timeout; then the inode, 0 as long as no process has it.
-        let inode = fields.nth(5)?;
-        (inode == "0" && WAITING.contains(&state) && ports.contains(&port)).then(|| {
-            let mut hasher = DefaultHasher::new();
-            (local, remote).hash(&mut hasher);
-            hasher.finish()
-        })
+pub(super) fn connection(line: &str, ports: &BTreeSet<u16>) -> Option<u64> {
+    let mut fields = line.split_ascii_whitespace();
+    let (_, local, remote, state) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let port = u16::from_str_radix(local.rsplit(':').next()?, 16).ok()?;
+    // tx_queue:rx_queue, tr:tm->when, retrnsmt, uid, timeout; then the inode, 0 as long as no process has it.
+    let inode = fields.nth(5)?;
+    (inode == "0" && WAITING.contains(&state) && ports.contains(&port)).then(|| {
+        let mut hasher = DefaultHasher::new();
+        (local, remote).hash(&mut hasher);
+        hasher.finish()
     })
 }
 
 impl Door {
+    /// Where it is, as `OSTLER_LISTEN` writes it.
+    pub(super) fn place(&self, slot: Slot) -> String {
+        let shared = match self {
+            Self::Tcp(_) | Self::Unix(_) => None,
+            Self::Shared(_) => self.socket(slot),
+        };
+        let path = shared.and_then(|socket| getsockname::<UnixAddr>(socket.as_raw_fd()).ok());
+        let path = path.as_ref().and_then(UnixAddr::path).map(|path| format!("unix:{}", path.display()));
+        path.or_else(|| self.address().map(|address| address.to_string())).unwrap_or_else(|| self.to_string())
+    }
+
     /// Where it is, if that is a TCP address.
-    fn address(&self) -> Option<SocketAddr> {
+    pub(super) fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(door) => Some(door.address),
             Self::Shared(door) => listening_at(&door.socket()),

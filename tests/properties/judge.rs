@@ -2,6 +2,7 @@
 
 use crate::member::{Fate, Member, Need, Role, Stage};
 use crate::silence::Silence;
+use crate::stopping::{Revival, Sweep};
 use ostler::supervisor::{
     Action, Answer, Client, Event, ExitStatus, GenerationId, Notice, Policy, Recipient, Signal, Slot, Target,
 };
@@ -31,6 +32,13 @@ pub(crate) struct Judge {
     pub(crate) silence: Option<Silence>,
     pub(crate) newest: GenerationId,
     pub(crate) exit: Option<u8>,
+    /// Asked to stop, and when the child is told if that is put off.
+    pub(crate) stopping: bool,
+    pub(crate) stop_at: Option<Instant>,
+    /// When generations have ended by themselves.
+    pub(crate) ends: Vec<Instant>,
+    pub(crate) revival: Option<Revival>,
+    pub(crate) sweep: Option<Sweep>,
     pub(crate) turn: Turn,
 }
 
@@ -49,6 +57,8 @@ pub(crate) struct End {
     pub(crate) of: GenerationId,
     pub(crate) since: Instant,
     pub(crate) code: Option<u8>,
+    /// What was left of its grace period then.
+    pub(crate) until: Option<Instant>,
 }
 
 /// Where new connections go.
@@ -78,6 +88,8 @@ pub(crate) struct Turn {
     pub(crate) otherwise: Vec<Action>,
     /// Who waits for an answer.
     pub(crate) asked: Option<Client>,
+    /// Who wants to be shown something.
+    pub(crate) curious: Option<Client>,
 }
 
 /// Is a recycle to begin now?
@@ -127,6 +139,11 @@ impl Judge {
             steering: Steering { to: Slot::A, before: None, again: None, failures: 0 },
             newest: first,
             exit: None,
+            stopping: false,
+            stop_at: None,
+            ends: Vec::new(),
+            revival: None,
+            sweep: None,
             turn: Turn::new(now, Event::Tick),
         }
     }
@@ -159,7 +176,9 @@ impl Judge {
 
     /// After a stop ostler ends in time, whatever the children do.
     pub(crate) fn in_time(&self, now: Instant) -> Verdict {
-        let latest = self.end.as_ref().map(|end| end.since + self.policy.grace_period + KILL_WAIT);
+        let sweep = self.sweep.as_ref().map(Sweep::latest);
+        let end = self.end.as_ref().map(|end| end.since + self.policy.grace_period + KILL_WAIT);
+        let latest = sweep.or(end);
         prop_assert!(latest.is_none_or(|latest| now <= latest), "too late to end");
         Ok(())
     }
@@ -197,7 +216,9 @@ impl Judge {
             Role::Leaving(_) => self.pressed_at(member),
         });
         let steer = self.steering.again.filter(|_| self.incumbent().is_some());
-        start.into_iter().chain(alone).chain(steer).chain(members).min()
+        let stop = self.stop_at.filter(|_| self.incumbent().is_some());
+        let sweep = self.sweep.as_ref().map(Sweep::due);
+        start.into_iter().chain(alone).chain(steer).chain(members).chain(stop).chain(sweep).min()
     }
 
     pub(crate) fn member(&mut self, id: GenerationId) -> Option<&mut Member> {
@@ -255,6 +276,7 @@ impl Judge {
         prop_assert!(news.is_empty(), "not told: {news:?}, on {event:?}");
         prop_assert!(*recycle != Recycling::Must, "not recycled, on {event:?}");
         prop_assert_eq!(*asked, None, "not answered");
+        prop_assert_eq!(self.turn.curious, None, "not shown");
         prop_assert!(otherwise.is_empty(), "not ordered: {otherwise:?}, on {event:?}");
         Ok(())
     }
@@ -276,10 +298,12 @@ impl Judge {
         }
         let somebody = self.incumbent().is_some() || self.start.is_some();
         let recycled = self.members.len() == 1;
-        prop_assert!(somebody || self.end.is_some() || recycled || self.has_exited(), "nobody serves");
+        let ends = self.end.is_some() || self.sweep.is_some() || self.has_exited();
+        prop_assert!(somebody || ends || recycled || self.revival.is_some(), "nobody serves");
         if let Some(end) = &self.end {
             prop_assert!(self.incumbent().is_none() && self.start.is_none(), "serves on after {end:?}");
-            prop_assert!(!self.members.is_empty() || self.has_exited(), "nobody is left, and ostler is");
+            let swept = self.sweep.is_some() || self.has_exited();
+            prop_assert!(!self.members.is_empty() || swept, "nobody is left, and ostler is");
         }
         Ok(())
     }
@@ -297,6 +321,7 @@ impl Turn {
             need: Need::Renewal,
             otherwise: Vec::new(),
             asked: None,
+            curious: None,
         }
     }
 }

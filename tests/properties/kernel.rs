@@ -4,7 +4,8 @@ use crate::life::{Body, Boot, Hearing, Life, Memory, PRIVATE_STOP, Start, error}
 use crate::nonsense::Nonsense;
 use crate::surroundings::{Surroundings, Visitors};
 use ostler::supervisor::{
-    Action, Client, Command, Event, GenerationId, Outcome, Pid, Queue, Signal, Slot, SpawnCause, Target,
+    Action, Client, Command, Event, GenerationId, Kin, Left, Outcome, Pid, Queue, Signal, Slot, SpawnCause,
+    Target,
 };
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -52,6 +53,7 @@ pub(crate) struct Kernel {
     steering_fails: VecDeque<bool>,
     shed: VecDeque<u64>,
     visitors: Visitors,
+    others: Vec<Body>,
     origin: Instant,
     groups: Vec<Group>,
     /// Where new connections go.
@@ -99,7 +101,7 @@ impl Kernel {
     ) -> Self {
         let mut externals: Vec<_> = externals.iter().map(|(at, what)| (now + *at, what.clone())).collect();
         externals.sort_by_key(|(at, _)| *at);
-        let Surroundings { blind, steering_fails, shed, visitors } = surroundings;
+        let Surroundings { blind, steering_fails, shed, visitors, others } = surroundings;
         Self {
             now,
             lives: lives.to_vec().into(),
@@ -108,6 +110,7 @@ impl Kernel {
             steering_fails: steering_fails.into(),
             shed: shed.into(),
             visitors,
+            others: others.into_iter().map(|habits| Body::new(habits, now)).collect(),
             origin: now,
             groups: Vec::new(),
             open: Slot::A,
@@ -140,7 +143,8 @@ impl Kernel {
                 }
                 External::Asked => {
                     self.clients += 1;
-                    asked.push(Event::Asked { client: Client(self.clients), command: Command::Recycle });
+                    asked
+                        .push(Event::Asked { client: Some(Client(self.clients)), command: Command::Recycle });
                 }
             }
         }
@@ -190,6 +194,7 @@ impl Kernel {
                 let group = self.group(*id)?;
                 Some(Event::Looked { id: *id, sight: group.life.boot.sight(now - group.started, blind) })
             }
+            Action::Sweep(signal) => Some(self.sweep(*signal)),
             Action::Steer(slot) => self.steer(*slot),
             Action::CheckDrain(slot) => {
                 let now = self.now;
@@ -208,19 +213,28 @@ impl Kernel {
                 let connections = self.shed.pop_front().unwrap_or_default();
                 (connections > 0).then_some(Event::Shed { connections })
             }
-            Action::Measure { id, limit } => {
+            Action::Measure { id, limit, shared } => {
                 let now = self.now;
                 let group = self.group(*id)?;
                 let (age, memory) = (now - group.started, &group.life.memory);
-                let (bytes, view, cost) = (memory.bytes(age), memory.view(age, *limit), memory.cost);
-                Some(Event::MemoryMeasured { id: *id, bytes, view, cost })
+                let (bytes, shared, view) = memory.measured(age, *limit, *shared);
+                Some(Event::MemoryMeasured { id: *id, bytes, shared, view, cost: memory.cost })
             }
             Action::CountConnections => {
                 self.visitors.answers = self.visitors.answers.checked_sub(1)?;
                 let total = self.visitors.until(self.now - self.origin);
                 Some(Event::ConnectionsCounted { total })
             }
-            Action::Answer { .. } | Action::Log(_) | Action::Exit(_) => None,
+            Action::SeekHeir(_)
+            | Action::WatchWorkers(_)
+            | Action::TidyCores(_)
+            | Action::Show { .. }
+            | Action::Publish(_)
+            | Action::LookAtDisk
+            | Action::SearchGrown
+            | Action::Answer { .. }
+            | Action::Log(_)
+            | Action::Exit(_) => None,
         }
     }
 
@@ -285,6 +299,20 @@ impl Kernel {
                 None
             }
         }
+    }
+
+    /// Those who are no generation's get a signal.
+    fn sweep(&mut self, signal: Option<Signal>) -> Event {
+        let now = self.now;
+        self.others.retain(|body| !body.has_ended(now));
+        let left = (1..)
+            .zip(&self.others)
+            .map(|(pid, _)| Left { pid: Pid(pid), name: "it".into(), kin: Kin::Own })
+            .collect();
+        if let Some(signal) = signal {
+            self.others.iter_mut().for_each(|body| body.hit(signal, now));
+        }
+        Event::Swept { signal, left }
     }
 
     fn reap(&mut self, id: GenerationId) -> Option<Event> {

@@ -5,8 +5,10 @@ use crate::judge::{Failure, Judge, News, Recycling, Start, ends};
 use crate::leaving::backoff;
 use crate::member::{Fate, Member, Role, Stage};
 use crate::sights::Sights;
+use crate::stopping::Revival;
 use ostler::supervisor::{
-    Action, Cause, Client, Event, GenerationId, Notice, Outcome, Pid, Signal, Slot, SpawnError, Target, Usr2,
+    Action, Cause, Client, Event, GenerationId, Meaning, Notice, Outcome, Pid, Signal, Slot, SpawnError,
+    Target,
 };
 use std::time::{Duration, Instant};
 
@@ -27,7 +29,16 @@ impl Judge {
                 }
             }
             Event::KillRefused { id } => self.refused(id),
+            Event::HeirSought { .. }
+            | Event::WorkersWatched { .. }
+            | Event::WorkerEnded { .. }
+            | Event::FolderWritten
+            | Event::CoresTidied { .. }
+            | Event::DiskSeen { .. }
+            | Event::GrownSearched { .. } => {}
+            Event::Swept { signal, left } => self.swept(signal, &left),
             Event::OrphanReaped { pid, status } => {
+                self.orphan_ended();
                 self.owe(Action::Log(Notice::OrphanReaped { pid, status }));
             }
             Event::RequestsServed { id, count } => {
@@ -46,26 +57,44 @@ impl Judge {
                 self.steer_failed();
             }
             Event::OutputDropped { lines } => self.owe(Action::Log(Notice::OutputDropped { lines })),
-            Event::MemoryMeasured { id, bytes, view, cost } => self.memory_measured(id, bytes, view, cost),
+            Event::MemoryMeasured { id, bytes, shared, view, cost } => {
+                self.memory_measured(id, bytes, shared, view, cost);
+            }
             Event::ConnectionsCounted { total } => self.connections_counted(total),
-            Event::Asked { client, .. } => self.command(Some(client)),
+            Event::Asked { client, .. } => self.command(client),
+            Event::PageAsked { client, .. } => self.turn.curious = Some(client),
             Event::Tick => self.tick(),
         }
     }
 
     fn signal(&mut self, signal: Signal) {
-        if self.policy.usr2 == Usr2::Recycle && signal == Signal::USR2 {
-            match self.incumbent() {
-                Some(_) => self.command(None),
-                None => self.turn.news.push(News::Unheard),
+        let signal = match self.policy.signals.of(signal) {
+            Meaning::Itself => signal,
+            Meaning::Other(other) => {
+                if other != signal {
+                    self.owe(Action::Log(Notice::SignalRewritten { signal, to: Some(other) }));
+                }
+                // From here on it is as if that had come.
+                self.turn.event = Event::Signal(other);
+                other
             }
-            return;
-        }
-        if self.members.is_empty() {
+            Meaning::Nothing => {
+                return self.owe(Action::Log(Notice::SignalRewritten { signal, to: None }));
+            }
+            Meaning::Recycle => {
+                return match self.incumbent() {
+                    Some(_) => self.command(None),
+                    None => self.turn.news.push(News::Unheard),
+                };
+            }
+        };
+        if self.sweep.is_some() {
+            self.signal_to_the_rest(signal);
+        } else if self.members.is_empty() {
             if ends(signal) {
                 self.start = None;
                 self.owe(Action::Log(Notice::Stopping { signal, grace: Duration::ZERO }));
-                self.owe(Action::Exit(signal.exit_code()));
+                self.sweep(signal.exit_code(), self.turn.now + self.policy.grace_period);
             } else {
                 self.turn.news.push(News::Signal);
             }
@@ -78,6 +107,10 @@ impl Judge {
 
     fn signal_to_incumbent(&mut self, id: GenerationId, signal: Signal) {
         if signal == Signal::TERM {
+            if self.puts_off(id) {
+                return;
+            }
+            (self.stopping, self.stop_at) = (true, None);
             self.owe(Action::Log(Notice::Stopping { signal, grace: self.policy.grace_period }));
             self.end(id);
             let leaving = self.members.iter().filter_map(|member| match member.role {
@@ -109,18 +142,35 @@ impl Judge {
     /// All leave already. Who is the last, or the only one, hears of it.
     fn signal_at_the_end(&mut self, signal: Signal) {
         let (now, grace) = (self.turn.now, self.policy.grace_period);
-        if let Some(member) = self.members.first_mut().filter(|_| self.end.is_none() && ends(signal)) {
-            member.role = Role::Leaving(Cause::Stopped);
-            let (id, told, killed) = (member.id, member.told.unwrap_or(now), member.killed);
-            let left =
-                if killed.is_some() { Duration::ZERO } else { (told + grace).saturating_duration_since(now) };
+        let of = self.revival.map(|revival| revival.of);
+        let place = self.members.iter().position(|member| Some(member.id) == of).unwrap_or(0);
+        if let Some(member) = self.members.get_mut(place).filter(|_| self.end.is_none() && ends(signal)) {
+            if self.revival.is_none_or(|revival| revival.of == member.id) {
+                member.role = Role::Leaving(Cause::Stopped);
+            }
+            let (id, killed) = (member.id, member.killed);
+            let at = self.members.get(place).and_then(|member| self.killed_at(member)).unwrap_or(now + grace);
+            let left = if killed.is_some() { Duration::ZERO } else { at.saturating_duration_since(now) };
             self.owe(Action::Log(Notice::Stopping { signal, grace: left }));
-            self.end(id);
+            match self.revival.take() {
+                Some(revival) => {
+                    self.end(revival.of);
+                    let Revival { code, until, .. } = revival;
+                    self.end.iter_mut().for_each(|end| (end.code, end.until) = (code, code.map(|_| until)));
+                }
+                None => self.end(id),
+            }
         }
         self.turn.news.push(News::Signal);
-        let of = self.end.as_ref().map(|end| end.of);
+        let revived = self.revival.map(|revival| revival.of);
+        let of = self.end.as_ref().map(|end| end.of).or(revived);
         let last = self.members.iter().find(|member| of.is_none_or(|of| of == member.id));
         match last.map(|member| (member.id, member.stage)) {
+            Some((id, Stage::Alive)) if signal == Signal::TERM => {
+                // Another stop is by the same signal as the first, and told so.
+                self.turn.event = Event::Signal(self.policy.stop_signal);
+                self.owe_kill(self.recipient(id), self.policy.stop_signal);
+            }
             Some((id, Stage::Alive)) => self.owe_kill(self.recipient(id), signal),
             // There is nobody left who would pass it on.
             Some((id, Stage::Reaped)) if ends(signal) => self.owe_kill(Target::Group(id), signal),
@@ -173,7 +223,7 @@ impl Judge {
         let (requests, age) = (member.used, now - member.started);
         let cause = match member.role {
             Role::Incumbent if heir.is_some() => return self.followed(id, heir),
-            Role::Incumbent => return self.incumbent_ended(id, outcome),
+            Role::Incumbent => return self.incumbent_ended(id, &outcome),
             Role::Successor(_) => Cause::NotReady,
             Role::Former(_) => Cause::ByItself,
             Role::Leaving(cause) => cause,
@@ -199,20 +249,21 @@ impl Judge {
 
     /// Its leader has put another process in its own place.
     fn followed(&mut self, id: GenerationId, heir: Option<Pid>) {
-        let (now, policy) = (self.turn.now, self.policy.clone());
+        let (now, policy, stopping) = (self.turn.now, self.policy.clone(), self.stopping);
         let (Some(member), Some(pid)) = (self.member(id), heir) else { return };
         let (requests, age) = (member.used, now - member.started);
         member.renew(&policy, now);
         member.measured_from(&policy, now, now);
         member.too_big_until = now;
-        member.fate = Fate::Replaceable;
+        member.fate = if stopping { Fate::Asked } else { Fate::Replaceable };
         self.owe(Action::Follow { id, heir: pid });
         self.owe(Action::Log(Notice::LeaderFollowed { id, pid, requests, age }));
     }
 
     fn refused(&mut self, id: GenerationId) {
         let (now, policy) = (self.turn.now, self.policy.clone());
-        let (only, ending) = (self.members.len() == 1, self.end.is_some());
+        let ending = self.end.is_some() || self.revival.is_some();
+        let only = self.members.len() == 1;
         let Some(member) = self.member(id) else { return };
         if matches!(member.role, Role::Successor(_)) {
             return;
@@ -263,6 +314,14 @@ impl Judge {
         if self.unanswered().is_some() {
             return;
         }
+        self.sweep_on();
+        if self.stop_at.is_some_and(|at| now >= at)
+            && let Some(incumbent) = self.incumbent().map(|member| member.id)
+        {
+            // As if it had been asked again; all else can wait.
+            self.turn.event = Event::Signal(Signal::TERM);
+            return self.signal_to_incumbent(incumbent, Signal::TERM);
+        }
         if self.steering.again.is_some_and(|again| now >= again)
             && let Some(incumbent) = self.incumbent()
         {
@@ -297,7 +356,10 @@ impl Judge {
         let gauge = member.gauge.as_ref().filter(|gauge| is_due(&gauge.measure_at));
         let ask = self.silence.as_ref().map(|silence| silence.ask_at).filter(is_due);
         let queue = watch.map(|_| Action::CheckQueue(member.slot));
-        let measure = gauge.map(|gauge| Action::Measure { id: member.id, limit: gauge.limit });
+        let measure = gauge.map(|gauge| {
+            let (limit, shared) = (gauge.line(self.turn.now), gauge.known_shared(self.turn.now));
+            Action::Measure { id: member.id, limit, shared }
+        });
         let count = ask.map(|_| Action::CountConnections);
         [queue, measure, count].into_iter().flatten().collect()
     }

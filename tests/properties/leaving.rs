@@ -19,7 +19,8 @@ impl Judge {
         if member.told.is_none() {
             (member.told, member.reminded) = (Some(now), now);
             self.owe_kill(recipient, self.policy.stop_signal);
-            self.owe_kill(recipient, Signal::CONT);
+            // ctrl-Z has stopped all of it.
+            self.owe_kill(Target::Group(id), Signal::CONT);
         }
     }
 
@@ -37,9 +38,15 @@ impl Judge {
         self.owe(Action::Reap(id));
     }
 
+    /// When it gets SIGKILL.
+    pub(crate) fn killed_at(&self, member: &Member) -> Option<Instant> {
+        let grace = member.told? + self.policy.grace_period;
+        Some(member.hurry.map_or(grace, |hurry| hurry.min(grace)))
+    }
+
     /// When it is told more clearly.
     pub(crate) fn pressed_at(&self, member: &Member) -> Option<Instant> {
-        let killed = member.told? + self.policy.grace_period;
+        let killed = self.killed_at(member)?;
         let reminded = member.reminded + REMIND;
         Some(match (member.killed, member.stage) {
             (Some(killed), _) => killed + KILL_WAIT,
@@ -50,14 +57,15 @@ impl Judge {
 
     /// Time passes for one that leaves.
     pub(crate) fn press(&mut self, id: GenerationId) {
-        let (now, grace) = (self.turn.now, self.policy.grace_period);
-        let due =
-            self.members.iter().find(|member| member.id == id).and_then(|member| self.pressed_at(member));
+        let now = self.turn.now;
+        let place = self.members.iter().find(|member| member.id == id);
+        let due = place.and_then(|member| self.pressed_at(member));
+        let kill_at = place.and_then(|member| self.killed_at(member));
         let Some(member) = self.member(id).filter(|_| due.is_some_and(|due| now >= due)) else { return };
         let alive = member.stage == Stage::Alive;
         if member.killed.is_some() {
             self.owe(Action::Log(Notice::GroupLeft { id }));
-        } else if member.told.is_some_and(|told| now >= told + grace) {
+        } else if kill_at.is_some_and(|at| now >= at) {
             member.killed = Some(now);
             self.owe(Action::Log(Notice::GraceExpired { id }));
             if alive {
@@ -73,28 +81,44 @@ impl Judge {
     /// ostler is to end with this generation's exit status.
     pub(crate) fn end(&mut self, of: GenerationId) {
         let since = self.turn.now;
-        self.end.get_or_insert(End { of, since, code: None });
+        self.end.get_or_insert(End { of, since, code: None, until: None });
     }
 
     /// Nothing is left of it, or it was left.
     pub(crate) fn is_gone(&mut self, id: GenerationId) {
         let Some(place) = self.members.iter().position(|member| member.id == id) else { return };
         let member = self.members.remove(place);
-        let status = code(&member);
+        let status = self.policy.expected.code(code(&member));
+        let until = self.killed_at(&member).filter(|_| member.killed.is_none()).unwrap_or(self.turn.now);
+        if let Some(revival) = self.revival.as_mut().filter(|revival| revival.of == id) {
+            (revival.code, revival.until) = (Some(status), until);
+            let at = revival.at;
+            self.members.iter_mut().for_each(|beside| beside.hurry = Some(at));
+        }
         if let Some(end) = self.end.as_mut().filter(|end| end.of == id) {
-            end.code = Some(status);
+            (end.code, end.until) = (Some(status), Some(until));
         }
         match (&self.end, self.members.is_empty()) {
             // No client is to wait for nobody.
+            (None, false) if self.revival.is_some() => {}
             (None, false) => self.owe(Action::Shed(member.slot)),
             (Some(_), false) => {}
-            (Some(end), true) => self.owe(Action::Exit(end.code.unwrap_or(status))),
-            (None, true) => self.follows(member, status),
+            (Some(end), true) => {
+                let (code, until) = (end.code.unwrap_or(status), end.until.unwrap_or(until));
+                self.sweep(code, until);
+            }
+            (None, true) => match self.revival.take() {
+                Some(revival) => {
+                    let (id, slot) = (self.newest.next(), revival.slot);
+                    self.start = Some(Start { id, slot, failures: 0, due: revival.at });
+                }
+                None => self.follows(member, status, until),
+            },
         }
     }
 
     /// What comes after the only generation when ostler does not end.
-    fn follows(&mut self, member: Member, status: u8) {
+    fn follows(&mut self, member: Member, status: u8, until: Instant) {
         let (id, slot, now) = (member.id, member.slot, self.turn.now);
         match member.outcome {
             Some(Outcome::Ended(_)) => {
@@ -109,7 +133,7 @@ impl Judge {
                 self.start = Some(Start { id, slot, failures, due: now + backoff(failures) });
             }
             // What hangs cannot be replaced, nor what is not to be had.
-            Some(Outcome::NeverRan(_)) | None => self.owe(Action::Exit(status)),
+            Some(Outcome::NeverRan(_)) | None => self.sweep(status, until),
         }
     }
 }

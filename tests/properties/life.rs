@@ -79,6 +79,8 @@ pub(crate) struct Memory {
     /// More than any budget allows, in between, counted from its start.
     pub(crate) peaks: Vec<Window>,
     pub(crate) cost: Duration,
+    /// Its processes share so much, and in every other minute twice that.
+    pub(crate) shares: u64,
     /// It is another user's.
     pub(crate) hidden: bool,
 }
@@ -139,14 +141,24 @@ impl Life {
 }
 
 impl Memory {
-    pub(crate) fn bytes(&self, age: Duration) -> u64 {
+    fn bytes(&self, age: Duration) -> u64 {
         let peak = if self.peaks.iter().any(|window| window.holds(age)) { 1000 } else { 0 };
         self.first + self.leaks * age.as_secs() + peak
     }
 
-    /// Nobody looks closer at what is below the limit.
-    pub(crate) fn view(&self, age: Duration, limit: u64) -> View {
-        if self.hidden && self.bytes(age) >= limit { View::Hidden } else { View::Clear }
+    /// What was found, how much of it is shared, and how well that could be seen. Nobody looks closer at what is below the
+    /// limit if `known` is shared.
+    pub(crate) fn measured(&self, age: Duration, limit: u64, known: u64) -> (u64, Option<u64>, View) {
+        let shared = self.shares * (1 + age.as_secs() / 60 % 2);
+        let bytes = self.bytes(age);
+        let likely = (bytes + shared).saturating_sub(known);
+        if likely < limit {
+            (likely, None, View::Clear)
+        } else if self.hidden {
+            (bytes + shared, Some(0), View::Hidden)
+        } else {
+            (bytes, Some(shared), View::Clear)
+        }
     }
 }
 

@@ -31,6 +31,10 @@ pub(crate) struct Member {
     pub(crate) gauge: Option<Gauge>,
     /// It is not recycled for its memory before.
     pub(crate) too_big_until: Instant,
+    /// Nobody serves until it is gone, so it has only until then.
+    pub(crate) hurry: Option<Instant>,
+    /// So long after its start it was seen to serve.
+    pub(crate) ready_after: Option<Duration>,
     /// When it was told to stop, or its leader had ended.
     pub(crate) told: Option<Instant>,
     /// When it was told so last.
@@ -151,6 +155,8 @@ impl Member {
             watch: Watch::from(now),
             gauge: None,
             too_big_until: now,
+            hurry: None,
+            ready_after: None,
             told: None,
             reminded: now,
             killed: None,
@@ -168,7 +174,8 @@ impl Member {
     /// What was measured of it before is of no account.
     pub(crate) fn measured_from(&mut self, policy: &Policy, measured_from: Instant, known_from: Instant) {
         let limit = policy.budget.memory;
-        self.gauge = limit.map(|limit| Gauge::from(limit, policy.min_age, measured_from, known_from));
+        let ready_after = self.ready_after;
+        self.gauge = limit.map(|limit| Gauge::from(limit, policy, measured_from, known_from, ready_after));
     }
 
     /// It has replaced its processes by itself.

@@ -4,7 +4,7 @@ use crate::kernel::Whose;
 use crate::life::error;
 use crate::scenario::{any_signal, cause, cost, count, status, tens, tenths, whose};
 use ostler::supervisor::{
-    Client, Command, Door, Event, ExitStatus, GenerationId, Outcome, Pid, Queue, Sight, Signal, Slot,
+    Client, Command, Door, Event, ExitStatus, GenerationId, Outcome, Page, Pid, Queue, Sight, Signal, Slot,
     SpawnCause, View, Worker,
 };
 use proptest::collection::{btree_set, vec};
@@ -27,12 +27,13 @@ pub(crate) enum Nonsense {
     Looked(Whose, Sight),
     DrainChecked(Slot, Queue),
     QueueSeen(Slot, Vec<u64>),
-    Measured(Whose, u64, View, Duration),
+    Measured(Whose, u64, Option<u64>, View, Duration),
     ConnectionsCounted(u64),
     Shed(u64),
     SteerFailed,
     OutputDropped(u64),
     Asked(u32),
+    PageAsked(u32),
     Tick,
     /// A Tick at the very time at which one is wanted.
     TickAtDeadline,
@@ -57,14 +58,15 @@ impl Nonsense {
             Self::Looked(whose, sight) => Event::Looked { id: whose.among(newest), sight },
             Self::DrainChecked(slot, queue) => Event::DrainChecked { slot, queue },
             Self::QueueSeen(slot, waiting) => Event::QueueSeen { slot, waiting },
-            Self::Measured(whose, bytes, view, cost) => {
-                Event::MemoryMeasured { id: whose.among(newest), bytes, view, cost }
+            Self::Measured(whose, bytes, shared, view, cost) => {
+                Event::MemoryMeasured { id: whose.among(newest), bytes, shared, view, cost }
             }
             Self::ConnectionsCounted(total) => Event::ConnectionsCounted { total },
             Self::OutputDropped(lines) => Event::OutputDropped { lines },
             Self::Shed(connections) => Event::Shed { connections },
             Self::SteerFailed => Event::SteerFailed { message: "so it is".into() },
-            Self::Asked(client) => Event::Asked { client: Client(client), command: Command::Recycle },
+            Self::Asked(client) => Event::Asked { client: Some(Client(client)), command: Command::Recycle },
+            Self::PageAsked(client) => Event::PageAsked { client: Client(client), page: Page::Status },
             Self::Tick | Self::TickAtDeadline => Event::Tick,
         }
     }
@@ -128,13 +130,14 @@ pub(crate) fn nonsense() -> impl Strategy<Value = Nonsense> {
         16 => (whose(), sight()).prop_map(|(whose, sight)| Nonsense::Looked(whose, sight)),
         10 => (slot(), queue).prop_map(|(slot, queue)| Nonsense::DrainChecked(slot, queue)),
         6 => (slot(), waiting()).prop_map(|(slot, waiting)| Nonsense::QueueSeen(slot, waiting)),
-        20 => (whose(), prop_oneof![2 => Just(40), 1 => tens(6)], view(), cost())
-            .prop_map(|(whose, bytes, view, cost)| Nonsense::Measured(whose, bytes, view, cost)),
+        20 => (whose(), prop_oneof![2 => Just(40), 1 => tens(6)], option::of(tens(6)), view(), cost())
+            .prop_map(|(whose, bytes, shared, view, cost)| Nonsense::Measured(whose, bytes, shared, view, cost)),
         3 => tens(5).prop_map(Nonsense::ConnectionsCounted),
         1 => (0_u64..5).prop_map(Nonsense::OutputDropped),
         1 => (0_u64..5).prop_map(Nonsense::Shed),
         1 => Just(Nonsense::SteerFailed),
         8 => any::<u32>().prop_map(Nonsense::Asked),
+        6 => any::<u32>().prop_map(Nonsense::PageAsked),
         12 => Just(Nonsense::Tick),
         14 => Just(Nonsense::TickAtDeadline),
     ]

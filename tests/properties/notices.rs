@@ -66,12 +66,26 @@ impl Judge {
             | Notice::Reloaded { .. }
             | Notice::GenerationEnded { .. }
             | Notice::Stopping { .. }
+            | Notice::WorkerEnded { .. }
+            | Notice::WorkersCrash { .. }
+            | Notice::Draining { .. }
+            | Notice::Restarting { .. }
+            | Notice::GaveUp { .. }
+            | Notice::NobodyToFollow { .. }
+            | Notice::OthersLeft { .. }
+            | Notice::OthersKilled { .. }
             | Notice::GraceExpired { .. }
             | Notice::GroupLeft { .. }
+            | Notice::SignalRewritten { .. }
             | Notice::SignalRefused { .. }
             | Notice::MemoryBudgetSmall { .. }
             | Notice::MemoryUnclear { .. }
             | Notice::CountSilent { .. }
+            | Notice::CoreLeft { .. }
+            | Notice::CoreDeleted { .. }
+            | Notice::CoreStuck { .. }
+            | Notice::DiskFills { .. }
+            | Notice::DiskGrown { .. }
             | Notice::OutputDropped { .. }
             | Notice::OrphanReaped { .. } => {
                 let Self { turn, members, .. } = self;

@@ -11,6 +11,7 @@ impl Judge {
         match order {
             Action::Log(notice) if !self.turn.owed.contains(order) => return self.told(notice),
             Action::Answer { client, answer } => return self.answered(*client, *answer),
+            Action::Show { client, status, .. } => return self.shown(*client, status),
             Action::Kill { target, signal } if *signal == self.policy.stop_signal => {
                 self.former_may_go(*target);
             }
@@ -19,6 +20,13 @@ impl Judge {
             | Action::Kill { .. }
             | Action::Reap(_)
             | Action::Follow { .. }
+            | Action::SeekHeir(_)
+            | Action::WatchWorkers(_)
+            | Action::Sweep(_)
+            | Action::TidyCores(_)
+            | Action::Publish(_)
+            | Action::LookAtDisk
+            | Action::SearchGrown
             | Action::Look(_)
             | Action::Steer(_)
             | Action::CheckDrain(_)
@@ -57,7 +65,18 @@ impl Judge {
                 let now = self.turn.now;
                 self.silence.iter_mut().for_each(|silence| silence.asked(now));
             }
-            Action::Follow { .. } | Action::Look(_) | Action::CheckDrain(_) | Action::Answer { .. } => {}
+            Action::Follow { .. }
+            | Action::SeekHeir(_)
+            | Action::WatchWorkers(_)
+            | Action::Sweep(_)
+            | Action::TidyCores(_)
+            | Action::Show { .. }
+            | Action::Publish(_)
+            | Action::LookAtDisk
+            | Action::SearchGrown
+            | Action::Look(_)
+            | Action::CheckDrain(_)
+            | Action::Answer { .. } => {}
         }
         Ok(())
     }

@@ -5,7 +5,8 @@ use crate::life::{Boot, Habits, Hearing, Life, Memory, PRIVATE_STOP, Start, Wind
 use crate::nonsense::nonsense;
 use crate::surroundings::{Surroundings, Visitors};
 use ostler::supervisor::{
-    Budget, Cure, ExitStatus, Expected, Policy, Ready, Recipient, Recycle, Signal, SpawnCause, Usr2,
+    Budget, Cure, ExitStatus, Expected, Follow, Meaning, Meanings, Policy, Ready, Recipient, Recycle,
+    Restart, RestartLimit, Signal, SpawnCause, Workers,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -66,30 +67,71 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     let watchdog = option::weighted(0.3, (5_u64..=30).prop_map(|tenths| Duration::from_millis(100 * tenths)));
     let choices = (
         select(vec![Recipient::Leader, Recipient::Group]),
-        select(vec![Usr2::Recycle, Usr2::Forwarded]),
+        meanings(),
         prop_oneof![3 => Just(Signal::TERM), 1 => Just(PRIVATE_STOP)],
         cure,
+        ending(),
     );
     (budget, recycle, ready, times, watchdog, choices).prop_map(
-        |(budget, recycle, ready, times, watchdog, (recipient, usr2, stop_signal, cure))| {
+        |(budget, recycle, ready, times, watchdog, (recipient, signals, stop_signal, cure, ending))| {
             let (min_age, grace_period, ready_timeout, linger) = times;
             Policy {
                 budget,
                 min_age,
                 stop_signal,
+                drain_delay: ending.0,
                 grace_period,
+                restart: ending.1,
+                restart_limit: ending.2,
+                // What it leads to is what a leader that is followed leads to; tables have the rest.
+                follow: Follow::Nobody,
+                workers: Workers::Unwatched,
                 recipient,
                 recycle,
                 ready,
                 ready_timeout,
                 linger,
                 watchdog,
-                usr2,
+                signals,
                 expected: Expected::default(),
                 cure,
+                // It touches no generation; tables have it.
+                cores: None,
+                metrics: None,
+                disk_warn: None,
             }
         },
     )
+}
+
+/// The drain delay, and what happens to a child that ends by itself.
+fn ending() -> impl Strategy<Value = (Duration, Restart, RestartLimit)> {
+    let delay = prop_oneof![2 => Just(Duration::ZERO), 1 => tenths(50)];
+    let restart = select(vec![Restart::Never, Restart::OnFailure, Restart::Always]);
+    let limit = (0_u32..=4, 1_u64..=60)
+        .prop_map(|(ends, seconds)| RestartLimit { ends, window: Duration::from_secs(seconds) });
+    (delay, restart, limit)
+}
+
+/// As where sockets are held, and as somebody may want it.
+fn meanings() -> impl Strategy<Value = Meanings> {
+    let signal = || select(vec![Signal::HUP, Signal::INT, Signal::QUIT, Signal::USR2, Signal(10)]);
+    let meaning = prop_oneof![
+        2 => prop_oneof![signal(), Just(Signal::TERM)].prop_map(Meaning::Other),
+        1 => Just(Meaning::Nothing),
+        1 => Just(Meaning::Recycle),
+    ];
+    let usual = select(vec![Meaning::Recycle, Meaning::Itself]);
+    (usual, option::weighted(0.3, (signal(), meaning))).prop_map(|(usual, said)| {
+        let meanings =
+            said.map_or(Meanings::PLAIN, |(signal, meaning)| Meanings::PLAIN.with(signal, meaning));
+        meanings.or(Signal::USR2, usual)
+    })
+}
+
+/// None asks for the end that does not by itself.
+fn usual() -> Meanings {
+    Meanings::PLAIN.with(Signal::USR2, Meaning::Recycle)
 }
 
 pub(crate) fn cause() -> impl Strategy<Value = SpawnCause> {
@@ -187,8 +229,10 @@ fn lives(
 fn memory() -> impl Strategy<Value = Memory> {
     let leaks = prop_oneof![2 => Just(0), 3 => 0_u64..=10];
     let first = prop_oneof![2 => Just(0), 1 => tens(5)];
-    (first, leaks, vec(window(150, 40), 0..4), cost(), prop::bool::weighted(0.3))
-        .prop_map(|(first, leaks, peaks, cost, hidden)| Memory { first, leaks, peaks, cost, hidden })
+    let shares = prop_oneof![1 => Just(0), 1 => tens(5)];
+    (first, leaks, vec(window(150, 40), 0..4), cost(), shares, prop::bool::weighted(0.3)).prop_map(
+        |(first, leaks, peaks, cost, shares, hidden)| Memory { first, leaks, peaks, cost, shares, hidden },
+    )
 }
 
 pub(crate) fn tens(most: u64) -> impl Strategy<Value = u64> {
@@ -245,8 +289,15 @@ fn surroundings(steering_fails: f64) -> impl Strategy<Value = Surroundings> {
     let every = prop_oneof![2 => tenths(20), 1 => tenths(6000)];
     let visitors =
         (tens(9), every, answers).prop_map(|(before, every, answers)| Visitors { before, every, answers });
-    (prop::bool::weighted(0.2), fails, vec(0_u64..=2, 0..6), visitors).prop_map(
-        |(blind, steering_fails, shed, visitors)| Surroundings { blind, steering_fails, shed, visitors },
+    let others = prop_oneof![3 => Just(Vec::new()), 1 => vec(any_habits(), 1..4)];
+    (prop::bool::weighted(0.2), fails, vec(0_u64..=2, 0..6), visitors, others).prop_map(
+        |(blind, steering_fails, shed, visitors, others)| Surroundings {
+            blind,
+            steering_fails,
+            shed,
+            visitors,
+            others,
+        },
     )
 }
 
@@ -282,7 +333,7 @@ pub(crate) fn good_scenario() -> impl Strategy<Value = Scenario> {
     let policy = policy().prop_map(|policy| {
         let age = policy.budget.age.map(|age| age + LIFETIME);
         let budget = Budget { age, ..policy.budget };
-        Policy { budget, ready_timeout: policy.ready_timeout + PATIENCE, ..policy }
+        Policy { budget, ready_timeout: policy.ready_timeout + PATIENCE, signals: usual(), ..policy }
     });
     scenario(policy, lives(good_start(), good_habits(), good_habits(), 0.0), externals(what, 60), 0.0)
 }
@@ -294,7 +345,7 @@ pub(crate) fn quiet_scenario() -> impl Strategy<Value = Scenario> {
         .prop_map(|(age, age_jitter, memory)| Budget { age, age_jitter, memory, ..Budget::default() });
     let policy = (policy(), budget, tenths(600)).prop_map(|(policy, budget, min_age)| {
         let ready_timeout = policy.ready_timeout + PATIENCE;
-        Policy { budget, min_age, ready_timeout, ..policy }
+        Policy { budget, min_age, ready_timeout, signals: usual(), ..policy }
     });
     let costs = prop_oneof![4 => 0_u64..=20, 1 => 0_u64..=400].prop_map(Duration::from_millis);
     let memory = (memory(), costs).prop_map(|(memory, cost)| Memory { cost, ..memory });

@@ -12,25 +12,26 @@ const STEER_AGAIN: [u64; 6] = [1, 2, 4, 8, 16, 30];
 
 impl Judge {
     /// The incumbent has ended by itself: who is beside it takes over if it still can.
-    pub(crate) fn incumbent_ended(&mut self, id: GenerationId, outcome: Outcome) {
+    pub(crate) fn incumbent_ended(&mut self, id: GenerationId, outcome: &Outcome) {
         let (now, policy) = (self.turn.now, self.policy.clone());
-        let alone = self.members.len() == 1;
+        let (alone, stopping) = (self.members.len() == 1, self.stopping);
         let Some(member) = self.member(id) else { return };
         let (requests, age, tries, fate) = (member.used, now - member.started, member.tries, member.fate);
         member.role = Role::Leaving(Cause::ByItself);
-        let retry = match &outcome {
+        let retry = match outcome {
             Outcome::NeverRan(error) if alone => {
-                let retry_in = is_worth_another_try(error).then(|| backoff(tries + 1));
+                let retry_in = (is_worth_another_try(error) && !stopping).then(|| backoff(tries + 1));
                 self.owe(Action::Log(Notice::SpawnFailed { id, error: error.clone(), retry_in }));
                 retry_in
             }
             Outcome::NeverRan(_) | Outcome::Ended(_) => {
-                let (outcome, cause) = (outcome.clone(), Cause::ByItself);
+                let cause = if fate == Fate::Asked { Cause::Asked } else { Cause::ByItself };
+                let outcome = outcome.clone();
                 self.owe(Action::Log(Notice::GenerationEnded { id, outcome, cause, requests, age }));
                 None
             }
         };
-        self.bury(id, outcome);
+        self.bury(id, outcome.clone());
         let beside = self.members.iter_mut().find(|member| member.id != id);
         match beside.map(|member| (member.id, &member.role)) {
             // A server that still boots is better than none.
@@ -47,8 +48,8 @@ impl Judge {
                 self.end(id);
                 self.leave(former, Cause::Recycled);
             }
-            Some((_, Role::Leaving(_) | Role::Incumbent)) => self.end(id),
-            None if retry.is_none() => self.end(id),
+            Some((_, Role::Leaving(_) | Role::Incumbent)) => self.end_or_revive(id, outcome, fate),
+            None if retry.is_none() => self.end_or_revive(id, outcome, fate),
             None => {}
         }
     }
@@ -66,6 +67,7 @@ impl Judge {
                 self.leave(id, Cause::NotReady);
             }
             Verdict::Ready => {
+                member.ready_after = Some(now - member.started);
                 member.serves_from(&policy, now, now);
                 self.steer_to(id);
                 let Some(from) = self.beside(id).map(|member| member.id) else { return };

@@ -1,5 +1,6 @@
 //! What is not the generations' own: doors, steering, and who connects.
 
+use crate::life::Habits;
 use std::time::Duration;
 
 /// What is not the generations' own.
@@ -12,6 +13,8 @@ pub(crate) struct Surroundings {
     /// How many connections are shed, one order after another.
     pub(crate) shed: Vec<u64>,
     pub(crate) visitors: Visitors,
+    /// Processes that are no generation's.
+    pub(crate) others: Vec<Habits>,
 }
 
 /// Who connects, as the kernel counts them.

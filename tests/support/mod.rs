@@ -2,9 +2,13 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::missing_panics_doc, missing_docs, unreachable_pub)]
 
 pub mod answer;
+pub mod at_once;
 pub mod during;
+pub mod faults;
+pub mod killed;
 pub mod load;
 pub mod recycles;
+pub mod terminal;
 pub mod venv;
 
 use std::ffi::OsStr;
@@ -20,7 +24,17 @@ use std::time::{Duration, Instant};
 /// Long enough for anything on a busy machine; no test passes or fails by how fast something is.
 pub const LIMIT: Duration = Duration::from_mins(1);
 
-pub const OSTLER: &str = env!("CARGO_BIN_EXE_ostler");
+/// Cargo's own, or one that is to be given away: the one that `TEST_BINARY` names while the tests are compiled.
+pub const OSTLER: &str = match option_env!("TEST_BINARY") {
+    Some(path) => path,
+    None => env!("CARGO_BIN_EXE_ostler"),
+};
+
+/// Is it built with musl? That keeps one more real-time signal to itself, and makes do without one more system call. Every
+/// glibc leaves names of its versions in what it is linked to.
+pub fn is_musl() -> bool {
+    !fs::read(OSTLER).unwrap().windows(6).any(|bytes| bytes == b"GLIBC_")
+}
 
 /// tini, the control. A missing control is a failure, not a skip.
 pub fn tini() -> &'static str {
@@ -85,10 +99,33 @@ pub struct Setup {
 impl Setup {
     /// `program` will be PID 1, in a folder of its own, with stdout and stderr in the files `out` and `err` there.
     pub fn new<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, arguments: impl IntoIterator<Item = S>) -> Self {
+        Self::of(&["--user", "--map-root-user"], program, arguments)
+    }
+
+    /// As `new`, and root there can become other users: it is this machine's, or, for who is not root, has the subordinate
+    /// users of subuid(5).
+    pub fn rooted<S: AsRef<OsStr>>(
+        program: impl AsRef<OsStr>,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let is_root = nix::unistd::geteuid().is_root();
+        let user: &[&str] = if is_root { &[] } else { &["--user", "--map-root-user", "--map-auto"] };
+        Self::of(user, program, arguments)
+    }
+
+    fn of<S: AsRef<OsStr>>(
+        user: &[&str],
+        program: impl AsRef<OsStr>,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Self {
         let folder = Folder::new();
-        let mut command = Command::new("unshare");
+        // A shell cannot trap what it was started with ignored: nohup ignores SIGHUP, and a shell without job control the other
+        // two for what it starts in the background.
+        let mut command = Command::new("env");
         command
-            .args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"])
+            .args(["--default-signal=HUP,INT,QUIT", "unshare"])
+            .args(user)
+            .args(["--pid", "--fork", "--mount-proc", "--kill-child"])
             .arg(program)
             .args(arguments)
             .current_dir(&folder.0)
@@ -246,6 +283,26 @@ pub fn field(line: &str, name: &str) -> u64 {
 pub fn state(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit(") ").next()?.chars().next()
+}
+
+/// KiB of memory that are a process's own (proc(5), `RssAnon`).
+pub fn rss_anon(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// How much processor time a process uses in a second, in ticks of 10 ms (proc(5), utime and stime).
+pub fn ticks_in_a_second(pid: u32) -> u64 {
+    let ticks = || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        // The 14th and the 15th field; the 3rd is the first one behind the name.
+        let fields = stat.rsplit(") ").next().unwrap().split(' ').skip(11).take(2);
+        fields.map(|number| number.parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let before = ticks();
+    sleep(Duration::from_secs(1));
+    ticks() - before
 }
 
 pub fn children(pid: u32) -> Vec<u32> {

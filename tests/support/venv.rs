@@ -11,6 +11,8 @@ pub enum Version {
     New,
     /// Servers beside gunicorn.
     Other,
+    /// No server: published schemas.
+    Deploy,
 }
 
 impl Version {
@@ -19,6 +21,7 @@ impl Version {
             Self::Twenty => "20",
             Self::New => "new",
             Self::Other => "other",
+            Self::Deploy => "deploy",
         };
         Path::new(env!("CARGO_MANIFEST_DIR")).join("target/venvs").join(name)
     }
@@ -33,11 +36,17 @@ impl Version {
         path.to_str().unwrap().to_owned()
     }
 
+    /// Where its modules are: the interpreter that it was made with may be somewhere where only its owner may go.
+    pub fn modules(self) -> PathBuf {
+        let mut folders = std::fs::read_dir(self.folder().join("lib")).unwrap();
+        folders.next().unwrap().unwrap().path().join("site-packages")
+    }
+
     /// What `-k` calls the worker class that runs ASGI apps through uvicorn.
     pub fn uvicorn_worker(self) -> &'static str {
         match self {
             Self::Twenty => "uvicorn.workers.UvicornWorker",
-            Self::New | Self::Other => "uvicorn_worker.UvicornWorker",
+            Self::New | Self::Other | Self::Deploy => "uvicorn_worker.UvicornWorker",
         }
     }
 

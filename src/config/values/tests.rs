@@ -1,6 +1,7 @@
 //! Values as people write them, and those that are refused.
 
 use super::*;
+use crate::supervisor::Signal;
 use proptest::prelude::{any, proptest};
 
 #[test]
@@ -31,7 +32,7 @@ fn budgets_of_age_and_memory() {
         ("off", None),
         ("0", None),
         ("0%", None),
-        ("1000", Some(Memory::Bytes(1000))),
+        ("2000000", Some(Memory::Bytes(2_000_000))),
         ("512MiB", Some(Memory::Bytes(512 << 20))),
         ("1.5GiB", Some(Memory::Bytes(3 << 29))),
         ("800M", Some(Memory::Bytes(800_000_000))),
@@ -42,6 +43,12 @@ fn budgets_of_age_and_memory() {
     }
     for text in ["", "%", "101%", "-1%", "1.5%", "much", "-5"] {
         assert!(memory(text).unwrap_err().contains("80%"), "{text}");
+    }
+    for text in ["800", "1", "1048575"] {
+        assert!(
+            memory(text).unwrap_err().ends_with("bytes; write a size with its unit, such as 800MiB"),
+            "{text}"
+        );
     }
 }
 
@@ -59,6 +66,43 @@ fn paths_and_endpoints() {
     assert_eq!(endpoint("statsd.local:1"), at("statsd.local", 1));
     for text in ["", "10.0.0.1", ":8125", "a:0", "a:65536", "a b:1", "udp://a:1"] {
         assert!(endpoint(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn where_metrics_go() {
+    let emf = |seconds, service: Option<&str>| {
+        Ok(Some(Metrics::Emf { every: Duration::from_secs(seconds), service: service.map(str::to_owned) }))
+    };
+    assert_eq!(metrics("off"), Ok(None));
+    assert_eq!(metrics("emf:60s"), emf(60, None));
+    assert_eq!(metrics("emf:1m 30s:shop/eu-1"), emf(90, Some("shop/eu-1")));
+    let at = Endpoint { host: "10.0.0.1".into(), port: 8125 };
+    assert_eq!(metrics("statsd:10.0.0.1:8125"), Ok(Some(Metrics::Statsd(at))));
+    let long = format!("emf:60s:{}", "x".repeat(251));
+    for text in [
+        "",
+        "emf",
+        "emf:",
+        "emf:soon",
+        "emf:60s:",
+        "emf:60s:a b",
+        "emf:60s:a:b",
+        "statsd",
+        "statsd:x",
+        "statsd:none",
+        &long,
+    ] {
+        assert!(metrics(text).unwrap_err().contains("emf:60s:NAME"), "{text}");
+    }
+    assert!(metrics("emf:500ms").unwrap_err().contains("a second or more"));
+}
+
+#[test]
+fn shares_of_a_disk() {
+    assert_eq!((percent("off"), percent("80%")), (Ok(None), Ok(Some(80))));
+    for text in ["", "80", "0%", "100%", "-1%", "80.5%", "%", "300%"] {
+        assert!(percent(text).is_err(), "{text}");
     }
 }
 

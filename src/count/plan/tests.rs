@@ -35,6 +35,9 @@ fn auto_by_command_line() {
         (&["sh", "-c", "exec uvicorn app:app"], Source::Stdout),
         (&["uvicorn", "app:app", "--no-access-log"], Source::Connections),
         (&["hypercorn", "app:app"], Source::Connections),
+        // Its config file is in another folder, if there is one.
+        (&["sh", "-c", "cd app && exec gunicorn app:app"], Source::AccessLog),
+        (&["sh", "-c", "cd app && exec gunicorn app:app -k sync"], Source::Statsd),
         (&["/start.sh"], Source::AccessLog),
         (&["gunicorn", "app:app", "-k", "asgi", "--access-logfile", "-"], Source::Stdout),
         (&["gunicorn", "app:app", "-k", "asgi", "--access-logfile=/dev/stdout"], Source::Stdout),
@@ -88,7 +91,24 @@ fn a_choice_is_obeyed_and_what_stands_against_it_is_told() {
         (Source::Statsd, asgi, Source::Statsd, "asgi sends no statsd"),
         (Source::AccessLog, asgi, Source::AccessLog, ""),
         (Source::AccessLog, to_stdout, Source::Stdout, ""),
-        (Source::AccessLog, &["gunicorn", "--access-logfile", "x"], Source::AccessLog, "--access-logfile"),
+        (
+            Source::AccessLog,
+            &["gunicorn", "--access-logfile", "x"],
+            Source::AccessLog,
+            "the command line sets --access-logfile; write --access-logfile - in its place",
+        ),
+        (
+            Source::Stdout,
+            &["gunicorn", "--access-logfile", "-", "--access-logformat", "%(m)s"],
+            Source::Stdout,
+            "put \"%(r)s\" into the format",
+        ),
+        (
+            Source::Stdout,
+            &["gunicorn", "--access-logfile", "-", "--access-logformat", "'{\"r\":\"%(r)s\"}'"],
+            Source::Stdout,
+            "",
+        ),
         (Source::Connections, asgi, Source::Connections, ""),
         (Source::Stdout, asgi, Source::Stdout, "write --access-logfile -"),
         (Source::Stdout, to_stdout, Source::Stdout, ""),
@@ -133,4 +153,23 @@ fn where_the_users_statsd_is_to_be_kept_the_cure_says_how() {
     let wish = Wish { choice: Choice::Only(Source::Statsd), ..AUTO };
     let plan = plan_of(wish, &["gunicorn", "app", "--statsd-host", "10.0.0.1:8125"], "", &FileText::Absent);
     assert!(plan.warning.unwrap().contains("OSTLER_STATSD_FORWARD=10.0.0.1:8125"));
+}
+
+#[test]
+fn what_a_config_file_may_say_that_nobody_sees_is_told() {
+    let told = |choice, command: &[&str]| {
+        let plan = plan_of(Wish { choice, ..AUTO }, command, "", &FileText::Absent);
+        plan.caution.unwrap_or_default().split(' ').find(|word| word.contains('_')).map(str::to_owned)
+    };
+    let (log, statsd) = (Some("GUNICORN_CMD_ARGS".to_owned()), Some("statsd_host".to_owned()));
+    for (command, expected) in [
+        (&["/start.sh"][..], &log),
+        (&["gunicorn", "a:b", "-c", "python:conf"], &log),
+        (&["sh", "-c", "cd x; exec gunicorn a:b -k gevent"], &statsd),
+        (&["gunicorn", "a:b"], &None),
+        (&["uvicorn", "a:b"], &None),
+    ] {
+        assert_eq!(told(Choice::Auto, command), *expected, "{command:?}");
+        assert_eq!(told(Choice::Only(Source::AccessLog), command), None, "{command:?}");
+    }
 }

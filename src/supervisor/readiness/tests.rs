@@ -3,7 +3,7 @@
 //! A row is `(milliseconds since its start, sight, verdict)`.
 
 use super::super::event::{Signal, View, Worker};
-use super::super::{Budget, Expected, Recipient, Recycle, Usr2};
+use super::super::{Budget, Expected, Follow, Meanings, Recipient, Recycle, Restart, RestartLimit, Workers};
 use super::*;
 
 fn policy(ready: Ready) -> Policy {
@@ -12,13 +12,21 @@ fn policy(ready: Ready) -> Policy {
         min_age: Duration::ZERO,
         stop_signal: Signal::TERM,
         grace_period: Duration::ZERO,
+        drain_delay: Duration::ZERO,
+        restart: Restart::Never,
+        cores: None,
+        metrics: None,
+        disk_warn: None,
+        restart_limit: RestartLimit { ends: 5, window: Duration::from_mins(1) },
+        follow: Follow::Nobody,
+        workers: Workers::Unwatched,
         recipient: Recipient::Leader,
         recycle: Recycle::Handover,
         ready,
         ready_timeout: Duration::ZERO,
         linger: Duration::ZERO,
         watchdog: None,
-        usr2: Usr2::Recycle,
+        signals: Meanings::PLAIN,
         expected: Expected::default(),
         cure: None,
     }

@@ -18,7 +18,7 @@ fn a_recycle_on_command() {
     alone().after(40_000, asked()).goes(&[
         (40_000, spawned(2), "[2 is process 102 for 5]", "handing over 1 to 2 until 40.05s"),
         (41_000, ready(2), "steer to B, [1 handed over to 2 in 1s]", "draining 1 beside 2 until 41s"),
-        (42_000, empty(Slot::A), "TERM to leader 1, CONT to leader 1", "retiring 1 beside 2 until 43s"),
+        (42_000, empty(Slot::A), "TERM to leader 1, CONT to group 1", "retiring 1 beside 2 until 43s"),
     ]);
     // Nor does it wait until the next try is due.
     let pausing = || alone().after(10_000, served(1, 5)).after(30_000, TICK).after(30_000, spawn_failed(2));
@@ -74,7 +74,12 @@ fn a_generation_that_refuses_signals_is_not_replaced() {
 
 #[test]
 fn usr2_may_be_the_childs() {
-    let forwarding = || serving_by(Policy { usr2: Usr2::Forwarded, ..HANDOVER });
+    let forwarding = || {
+        serving_by(Policy {
+            signals: Meanings::PLAIN.with(Signal::USR2, Meaning::Other(Signal::USR2)),
+            ..HANDOVER
+        })
+    };
     let story = || forwarding().after(10_000, served(1, 5));
     let to = |id| format!("[USR2 forwarded], USR2 to leader {id}");
     story().goes(&[
@@ -84,14 +89,42 @@ fn usr2_may_be_the_childs() {
         (30_000, USR2, &to(1), "handing over 1 to 2 until 30.05s"),
         (31_000, ready(2), "steer to B, [1 handed over to 2 in 1s]", "draining 1 beside 2 until 31s"),
         (31_000, USR2, &to(2), "draining 1 beside 2 until 31s"),
-        (32_000, empty(Slot::A), "TERM to leader 1, CONT to leader 1", "retiring 1 beside 2 until 33s"),
+        (32_000, empty(Slot::A), "TERM to leader 1, CONT to group 1", "retiring 1 beside 2 until 33s"),
         (32_000, USR2, &to(2), "retiring 1 beside 2 until 33s"),
         (
             32_500,
             TERM,
-            "[TERM stops all in 25s], TERM to leader 2, CONT to leader 2",
+            "[TERM stops all in 25s], TERM to leader 2, CONT to group 2",
             "stopping 2 and 1 until 33s",
         ),
         (32_500, USR2, &to(2), "stopping 2 and 1 until 33s"),
     ]);
+}
+
+fn rewriting() -> Story {
+    let signals = Meanings::PLAIN
+        .with(Signal::HUP, Meaning::Nothing)
+        .with(Signal::INT, Meaning::Other(Signal::TERM))
+        .with(Signal::QUIT, Meaning::Other(Signal::HUP))
+        .with(Signal(10), Meaning::Recycle);
+    serving_by(Policy { signals, ..HANDOVER })
+}
+
+#[test]
+fn signals_may_mean_something_else() {
+    let recycle = "[1 on command in 40s], spawn 2 in B";
+    let stop = "[INT taken for TERM], [TERM stops all in 25s], TERM to leader 1, CONT to group 1";
+    table(
+        rewriting,
+        &[
+            (1, HUP, "[HUP taken for nothing]", "serving 1"),
+            (1, INT, stop, "stopping 1 until 1.001s"),
+            // What it is taken for is not taken for something else again.
+            (1, QUIT, "[QUIT taken for HUP], [HUP forwarded], HUP to leader 1", "serving 1"),
+            (40_000, Event::Signal(Signal(10)), recycle, "handing over 1 to 2"),
+            (40_000, USR2, recycle, "handing over 1 to 2"),
+        ],
+    );
+    let ended = rewriting().after(1, TERM).after(2, exited(1, 0)).after(2, gone(1));
+    ended.goes(&[(3, INT, "", "ended"), (3, HUP, "", "ended")]);
 }

@@ -46,7 +46,7 @@ fn a_predecessor_that_can_takes_over_again() {
     draining().after(32_500, succeeded(2)).goes(&[(
         33_000,
         empty(Slot::A),
-        "TERM to leader 1, CONT to leader 1",
+        "TERM to leader 1, CONT to group 1",
         "retiring 1 beside 2 until 34s",
     )]);
 }
@@ -139,7 +139,7 @@ fn both_die_at_once() {
 
 #[test]
 fn connections_that_are_not_steered_keep_their_server() {
-    let back = "[not steered: so it is], steer to A, TERM to leader 2, CONT to leader 2, [1 taken back, again in 30s]";
+    let back = "[not steered: so it is], steer to A, TERM to leader 2, CONT to group 2, [1 taken back, again in 30s]";
     draining().goes(&[
         (32_000, not_steered(), back, "retiring 2 beside 1 until 33s"),
         // Nor is it back where it was: that is tried again, each time later.

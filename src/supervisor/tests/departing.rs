@@ -79,7 +79,7 @@ fn a_stop_without_effect_is_sent_again_each_second() {
 
 #[test]
 fn a_group_that_sigkill_does_not_end_is_left() {
-    let asked_to = "answer 7 started 2, [2 on command in 2s], TERM to leader 2, CONT to leader 2";
+    let asked_to = "answer 7 started 2, [2 on command in 2s], TERM to leader 2, CONT to group 2";
     let left = recycling_reaped().after(55_000, TICK).goes(&[
         (59_999, TICK, "", "recycling 1 until 60s"),
         (60_000, TICK, "[group of 1 left], spawn 2 in A", "spawning 2"),
@@ -92,12 +92,7 @@ fn a_group_that_sigkill_does_not_end_is_left() {
     ]);
     left.goes(&[
         (95_000, gone(1), "", "serving 2 until 90s"),
-        (
-            95_000,
-            TICK,
-            "[2 spent 5 of 5 in 35s], TERM to leader 2, CONT to leader 2",
-            "recycling 2 until 96s",
-        ),
+        (95_000, TICK, "[2 spent 5 of 5 in 35s], TERM to leader 2, CONT to group 2", "recycling 2 until 96s"),
     ]);
     let soon = recycling_reaped().after(60_000, TICK).after(65_000, TICK).after(65_000, spawned(2));
     soon.goes(&[(66_000, gone(1), "", "serving 2"), (67_000, asked(), asked_to, "recycling 2 until 68s")]);

@@ -4,14 +4,14 @@ use super::given::*;
 use super::*;
 
 /// What is told of a successor that was not ready in time, and the time of the next try.
-const LATE: &str = "steer to A, [2 failed: it has not accepted a connection, again in 30s], TERM to leader 2, CONT to leader 2";
+const LATE: &str = "steer to A, [2 failed: it has not accepted a connection, again in 30s], TERM to leader 2, CONT to group 2";
 
 #[test]
 fn a_successor_has_so_much_time() {
     let stays = "retiring 2 beside 1 until 91s";
     let starting_and = |event| starting().after(30_050, event);
     let late =
-        |why| format!("steer to A, [2 failed: {why}, again in 30s], TERM to leader 2, CONT to leader 2");
+        |why| format!("steer to A, [2 failed: {why}, again in 30s], TERM to leader 2, CONT to group 2");
     for (seen, why) in [
         (TICK, "it is too young"),
         (closed(2), "it has not accepted a connection"),
@@ -58,7 +58,7 @@ fn one_that_will_not_be_ready_fails_at_once() {
             (31_000, never_ran(2, SpawnCause::Resources), never, dead),
         ],
     );
-    let lost = "steer to A, [2 failed: a worker ended before all of them served, again in 30s], TERM to leader 2, CONT to leader 2";
+    let lost = "steer to A, [2 failed: a worker ended before all of them served, again in 30s], TERM to leader 2, CONT to group 2";
     starting().after(30_500, saw(2, Door::Closed, &[(1, true), (2, false)])).goes(&[(
         31_000,
         saw(2, Door::Open, &[(1, true), (3, false)]),

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::story::Story;
+use std::time::Duration;
 
 /// Five requests a generation, at least 30 s each, 25 s of grace, and no two at a time.
 pub(super) const POLICY: Policy = Policy {
@@ -14,14 +15,22 @@ pub(super) const POLICY: Policy = Policy {
     },
     min_age: Duration::from_secs(30),
     stop_signal: Signal::TERM,
+    drain_delay: Duration::ZERO,
     grace_period: Duration::from_secs(25),
+    restart: Restart::Never,
+    cores: None,
+    metrics: None,
+    disk_warn: None,
+    restart_limit: RestartLimit { ends: 5, window: Duration::from_mins(1) },
+    follow: Follow::Nobody,
+    workers: Workers::Unwatched,
     recipient: Recipient::Leader,
     recycle: Recycle::Restart,
     ready: Ready::Accept,
     ready_timeout: Duration::from_mins(1),
     linger: Duration::from_secs(1),
     watchdog: None,
-    usr2: Usr2::Recycle,
+    signals: Meanings::PLAIN,
     expected: Expected::NONE,
     cure: None,
 };
@@ -124,7 +133,13 @@ pub(super) fn holds(id: u32, bytes: u64) -> Event {
 
 /// Measuring took so much of a processor.
 pub(super) fn held(id: u32, bytes: u64, cost: Duration) -> Event {
-    Event::MemoryMeasured { id: GenerationId(id), bytes, view: View::Clear, cost }
+    Event::MemoryMeasured { id: GenerationId(id), bytes, shared: None, view: View::Clear, cost }
+}
+
+/// It was measured exactly, and the cheaper sum would have been so much more.
+pub(super) fn shares(id: u32, bytes: u64, shared: u64, cost: Duration) -> Event {
+    let (id, shared) = (GenerationId(id), Some(shared));
+    Event::MemoryMeasured { id, bytes, shared, view: View::Clear, cost }
 }
 
 pub(super) fn opened(total: u64) -> Event {
@@ -141,7 +156,7 @@ pub(super) fn not_steered() -> Event {
 
 /// Client 7 wants a recycle.
 pub(super) fn asked() -> Event {
-    Event::Asked { client: Client(7), command: Command::Recycle }
+    Event::Asked { client: Some(Client(7)), command: Command::Recycle }
 }
 
 // One generation after the other.

@@ -20,7 +20,7 @@ fn a_whole_handover() {
         (32_500, served(1, 1), "", "draining 1 beside 2 until 32.05s"),
         (32_500, served(2, 4), "", "draining 1 beside 2 until 32.05s"),
         (33_000, TICK, "check drain of A", "draining 1 beside 2 until 33.05s"),
-        (33_000, empty(Slot::A), "TERM to leader 1, CONT to leader 1", "retiring 1 beside 2 until 34s"),
+        (33_000, empty(Slot::A), "TERM to leader 1, CONT to group 1", "retiring 1 beside 2 until 34s"),
         (34_000, TICK, "TERM to gunicorn 1", "retiring 1 beside 2 until 35s"),
         (34_400, exited(1, 0), end, "retiring 1 beside 2 until 58s"),
         (34_500, gone(1), "shed A", "serving 2"),
@@ -30,7 +30,7 @@ fn a_whole_handover() {
         (60_000, TICK, "[2 spent 5 of 5 in 30s], spawn 3 in A", "handing over 2 to 3"),
         (60_000, spawned(3), "[3 is process 103 for 5]", "handing over 2 to 3 until 60.05s"),
         (60_050, ready(3), "steer to A, [2 handed over to 3 in 50ms]", "draining 2 beside 3 until 60.05s"),
-        (61_050, empty(Slot::B), "TERM to leader 2, CONT to leader 2", "retiring 2 beside 3 until 62.05s"),
+        (61_050, empty(Slot::B), "TERM to leader 2, CONT to group 2", "retiring 2 beside 3 until 62.05s"),
         (61_051, exited(2, 0), REAPED, "retiring 2 beside 3 until 86.05s"),
         (61_051, gone(2), "shed B", "serving 3"),
     ]);
@@ -63,7 +63,7 @@ fn nothing_is_told_before_the_answer() {
 fn what_is_told_before_the_answer_comes_after_it() {
     let started = "[2 is process 102 for 5]";
     let stopped =
-        "[TERM stops all in 25s], TERM to leader 1, CONT to leader 1, TERM to leader 2, CONT to leader 2";
+        "[TERM stops all in 25s], TERM to leader 1, CONT to group 1, TERM to leader 2, CONT to group 2";
     let dead =
         "steer to B, [1 ByItself with 3: 5 in 30s], TERM to group 1, CONT to group 1, reap 1, [2 promoted]";
     let busy = "[no recycle: busy], answer 7 busy";
@@ -145,7 +145,7 @@ fn a_handover_needs_no_budget_to_be_spent_any_more() {
     // The former leader had spent it. Its heir has not, but the successor is on its way.
     starting().after(31_000, succeeded(1)).goes(&[
         (32_000, ready(2), "steer to B, [1 handed over to 2 in 2s]", "draining 1 beside 2 until 32s"),
-        (33_000, empty(Slot::A), "TERM to leader 1, CONT to leader 1", "retiring 1 beside 2 until 34s"),
+        (33_000, empty(Slot::A), "TERM to leader 1, CONT to group 1", "retiring 1 beside 2 until 34s"),
     ]);
 }
 

@@ -16,7 +16,7 @@ fn a_spent_budget_reloads() {
         (31_000, served(1, 4), "", "serving 1"),
         (32_000, served(1, 1), "", "serving 1 until 60s"),
         (60_000, TICK, &reload(5, "30s"), "serving 1"),
-        (61_000, TERM, "[TERM stops all in 25s], TERM to leader 1, CONT to leader 1", "stopping 1 until 62s"),
+        (61_000, TERM, "[TERM stops all in 25s], TERM to leader 1, CONT to group 1", "stopping 1 until 62s"),
     ]);
     let group = Policy { recipient: Recipient::Group, recycle: Recycle::Reload(Signal(10)), ..POLICY };
     let reload = "[1 spent 5 of 5 in 30s], 10 to group 1, [1 got 10: 5]";

@@ -16,12 +16,12 @@ fn what_still_waits_is_served_first() {
             (
                 58_000,
                 TICK,
-                "[drain of 1 over], TERM to leader 1, CONT to leader 1",
+                "[drain of 1 over], TERM to leader 1, CONT to group 1",
                 "retiring 1 beside 2 until 59s",
             ),
             (32_000, empty(Slot::A), "", again),
             (32_999, empty(Slot::A), "", again),
-            (33_000, empty(Slot::A), "TERM to leader 1, CONT to leader 1", "retiring 1 beside 2 until 34s"),
+            (33_000, empty(Slot::A), "TERM to leader 1, CONT to group 1", "retiring 1 beside 2 until 34s"),
             (33_000, busy(Slot::A), "", again),
             (33_000, exited(1, 3), end, "retiring 1 beside 2 until 58s"),
             // Whoever it has put in its place drains no better.
@@ -39,7 +39,7 @@ fn what_still_waits_is_served_first() {
         (32_050, TICK, "check drain of A", "draining 1 beside 2 until 32.1s"),
         (32_900, busy(Slot::A), "", "draining 1 beside 2 until 32.1s"),
         (33_899, empty(Slot::A), "", "draining 1 beside 2 until 32.1s"),
-        (33_900, empty(Slot::A), "TERM to leader 1, CONT to leader 1", "retiring 1 beside 2 until 34.9s"),
+        (33_900, empty(Slot::A), "TERM to leader 1, CONT to group 1", "retiring 1 beside 2 until 34.9s"),
     ]);
 }
 
@@ -187,7 +187,7 @@ fn one_that_stays_is_not_followed_by_a_third() {
     // The incumbent's own refusal is its own.
     retiring().after(33_100, refused(2)).after(33_500, exited(1, 0)).after(33_500, gone(1)).goes(&[
         (33_600, refused(2), "", "serving 2"),
-        (34_000, TERM, "[TERM stops all in 25s], TERM to leader 2, CONT to leader 2", "stopping 2 until 35s"),
+        (34_000, TERM, "[TERM stops all in 25s], TERM to leader 2, CONT to group 2", "stopping 2 until 35s"),
     ]);
 }
 

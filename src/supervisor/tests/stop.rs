@@ -5,17 +5,17 @@ use super::*;
 
 #[test]
 fn a_stop_comes_to_all_there_are() {
-    let stop_1 = "[TERM stops all in 25s], TERM to leader 1, CONT to leader 1";
-    let stop_2 = "[TERM stops all in 25s], TERM to leader 2, CONT to leader 2";
+    let stop_1 = "[TERM stops all in 25s], TERM to leader 1, CONT to group 1";
+    let stop_2 = "[TERM stops all in 25s], TERM to leader 2, CONT to group 2";
     let both =
-        "[TERM stops all in 25s], TERM to leader 1, CONT to leader 1, TERM to leader 2, CONT to leader 2";
+        "[TERM stops all in 25s], TERM to leader 1, CONT to group 1, TERM to leader 2, CONT to group 2";
     for (given, at, orders, next) in [
         (alone as fn() -> Story, 31_000, stop_1, "stopping 1 until 32s"),
         (starting, 31_000, both, "stopping 1 and 2 until 32s"),
         (
             draining,
             33_000,
-            "[TERM stops all in 25s], TERM to leader 2, CONT to leader 2, TERM to leader 1, CONT to leader 1",
+            "[TERM stops all in 25s], TERM to leader 2, CONT to group 2, TERM to leader 1, CONT to group 1",
             "stopping 2 and 1 until 34s",
         ),
         // Those that were told before keep the grace that they were given.
@@ -98,7 +98,7 @@ fn two_that_go_for_different_reasons_each_tell_theirs() {
 fn a_server_that_is_asked_to_end_is_not_replaced() {
     for (signal, name) in [(INT, "INT"), (QUIT, "QUIT")] {
         let to = |id| format!("[{name} forwarded], {name} to leader {id}");
-        let successor_stops = format!("{}, steer to A, TERM to leader 2, CONT to leader 2", to(1));
+        let successor_stops = format!("{}, steer to A, TERM to leader 2, CONT to group 2", to(1));
         for (given, at, orders, next) in [
             (alone as fn() -> Story, 31_000, to(1), "serving 1"),
             // There is nothing to hand over any more.
@@ -123,7 +123,7 @@ fn a_server_that_is_asked_to_end_is_not_replaced() {
         let waits = retiring().after(33_500, signal.clone()).after(34_000, served(2, 5));
         waits.after(34_000, exited(1, 0)).after(34_000, gone(1)).goes(&[(99_000, TICK, "", "serving 2")]);
         // Its end is the end.
-        let end = "[1 ByItself with 0: 5 in 31.5s], TERM to group 1, CONT to group 1, reap 1";
+        let end = "[1 Asked with 0: 5 in 31.5s], TERM to group 1, CONT to group 1, reap 1";
         let both = starting().after(31_000, signal).goes(&[
             (31_500, exited(1, 0), end, "stopping 1 and 2 until 32s"),
             (31_600, gone(1), "", "stopping 1 and 2 until 32s"),

@@ -3,10 +3,21 @@
 use super::super::*;
 use ending::Then;
 use retiring::Outgoing;
+use std::time::Duration;
+
+/// Who is left at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    /// Nobody: that is told at once, and not shown.
+    Nobody,
+    /// Whom the rows tell of.
+    Told,
+}
 
 /// A supervisor in virtual time.
 pub(super) struct Story {
     supervisor: Supervisor,
+    others: Others,
     origin: Instant,
     pub(super) now: Duration,
 }
@@ -14,13 +25,32 @@ pub(super) struct Story {
 impl Story {
     pub(super) fn new(policy: Policy) -> Self {
         let origin = Instant::now();
-        Self { supervisor: Supervisor::new(policy, 1, origin), origin, now: Duration::ZERO }
+        // As where sockets are held.
+        let signals = policy.signals.or(Signal::USR2, Meaning::Recycle);
+        let policy = Policy { signals, ..policy };
+        Self {
+            supervisor: Supervisor::new(policy, 1, origin),
+            others: Others::Nobody,
+            origin,
+            now: Duration::ZERO,
+        }
+    }
+
+    /// The same, but somebody may be left at the end.
+    pub(super) fn with_others(self) -> Self {
+        Self { others: Others::Told, ..self }
     }
 
     /// Lets an event happen and tells the orders.
     pub(super) fn step(&mut self, millis: u64, event: Event) -> String {
         self.now = Duration::from_millis(millis);
-        let orders = self.supervisor.step(self.origin + self.now, event);
+        let mut orders = self.supervisor.step(self.origin + self.now, event);
+        let asks = |order: &Action| *order == Action::Sweep(Some(Signal::TERM));
+        if self.others == Others::Nobody && orders.iter().any(asks) {
+            orders.retain(|order| !asks(order));
+            let nobody = Event::Swept { signal: Some(Signal::TERM), left: Vec::new() };
+            orders.extend(self.supervisor.step(self.origin + self.now, nobody));
+        }
         orders.iter().map(order).collect::<Vec<_>>().join(", ")
     }
 
@@ -37,6 +67,11 @@ impl Story {
             assert_eq!((ordered.as_str(), self.state().as_str()), (*orders, *next), "{row}");
         }
         self
+    }
+
+    /// What is shown now.
+    pub(super) fn status(&self) -> Status {
+        self.supervisor.status(self.origin + self.now)
     }
 
     pub(super) fn state(&self) -> String {
@@ -58,9 +93,12 @@ impl Story {
                 };
                 format!("{goes} {} beside {}", outgoing.generation().id, incumbent.generation.id)
             }
+            State::Searching(search) => format!("searching for {}", search.incumbent.generation.id),
+            State::Sweeping(_) => "sweeping".into(),
             State::Departing(ending) => {
                 let goes = match ending.then {
                     Then::Replace => "recycling",
+                    Then::Restart(_) => "restarting",
                     Then::Exit => "stopping",
                 };
                 let beside = ending.beside().map(|generation| format!(" and {}", generation.id));
@@ -88,11 +126,21 @@ fn order(action: &Action) -> String {
         }
         Action::Reap(id) => format!("reap {id}"),
         Action::Follow { id, heir } => format!("follow {id} to {}", heir.0),
+        Action::SeekHeir(id) => format!("seek heir of {id}"),
+        Action::WatchWorkers(id) => format!("watch workers of {id}"),
+        Action::Sweep(None) => "look who is left".into(),
+        Action::Sweep(Some(signal)) => format!("{} to all", name(*signal)),
+        Action::TidyCores(keep) => format!("keep {keep} cores"),
+        Action::Show { client, page, .. } => format!("show {} the {page:?}", client.0),
+        Action::Publish(_) => "publish".into(),
+        Action::LookAtDisk => "look at the disk".into(),
+        Action::SearchGrown => "search what has grown".into(),
         Action::Look(id) => format!("look at {id}"),
         Action::Steer(slot) => format!("steer to {slot:?}"),
         Action::CheckDrain(slot) => format!("check drain of {slot:?}"),
         Action::CheckQueue(slot) => format!("check queue of {slot:?}"),
-        Action::Measure { id, limit } => format!("measure {id} up to {limit}"),
+        Action::Measure { id, limit, shared: 0 } => format!("measure {id} up to {limit}"),
+        Action::Measure { id, limit, shared } => format!("measure {id} up to {limit} less {shared}"),
         Action::CountConnections => "count connections".into(),
         Action::Shed(slot) => format!("shed {slot:?}"),
         Action::Answer { client, answer } => format!("answer {} {}", client.0, said(*answer)),
@@ -122,6 +170,11 @@ fn words(notice: &Notice) -> String {
         Notice::CountSilent { connections, cure } => {
             format!("{connections} connections, silence: {}", cure.0)
         }
+        Notice::CoreLeft { core } => format!("{} left", core.file),
+        Notice::CoreDeleted { core } => format!("{} deleted", core.file),
+        Notice::CoreStuck { core, error } => format!("{} stuck: {error}", core.file),
+        Notice::DiskFills { disk, .. } => format!("{} % full", disk.percent()),
+        Notice::DiskGrown { grown } => format!("{} have grown", grown.len()),
         Notice::OutputDropped { lines } => format!("{lines} lines dropped"),
         Notice::SpawnFailed { id, retry_in, .. } => format!("{id} not started{}", again(*retry_in)),
         Notice::RecycleStarted { id, reason, age } => match reason {
@@ -152,9 +205,23 @@ fn words(notice: &Notice) -> String {
             format!("{id} {cause:?} with {}: {requests} in {age:?}", outcome.code())
         }
         Notice::Stopping { signal, grace } => format!("{} stops all in {grace:?}", name(*signal)),
+        Notice::WorkerEnded { id, pid, status, manner } => {
+            let how = status.map_or("somehow".into(), |status| format!("with {}", status.code()));
+            format!("worker {} of {id} ended {how}, {manner:?}", pid.0)
+        }
+        Notice::WorkersCrash { id, ends, window } => format!("{ends} workers of {id} in {window:?}"),
+        Notice::Draining { delay } => format!("stops in {delay:?}"),
+        Notice::Restarting { pause } => format!("restart in {pause:?}"),
+        Notice::GaveUp { ends, window } => format!("gives up after {ends} in {window:?}"),
+        Notice::NobodyToFollow { id } => format!("nobody leads {id} on"),
+        Notice::OthersLeft { left, grace } => format!("{} others left for {grace:?}", left.len()),
+        Notice::OthersKilled { left } => format!("{} others killed", left.len()),
         Notice::GraceExpired { id } => format!("grace of {id} over"),
         Notice::GroupLeft { id } => format!("group of {id} left"),
         Notice::SignalForwarded { signal } => format!("{} forwarded", name(*signal)),
+        Notice::SignalRewritten { signal, to } => {
+            format!("{} taken for {}", name(*signal), to.map_or("nothing".into(), name))
+        }
         Notice::SignalRefused { id } => format!("{id} refuses signals"),
         Notice::SignalDropped { signal } => format!("{} dropped", name(*signal)),
         Notice::OrphanReaped { pid, .. } => format!("orphan {}", pid.0),

@@ -90,7 +90,7 @@ fn a_hung_server_is_not_waited_for() {
         (
             71_000,
             ready(2),
-            "steer to B, [1 handed over to 2 in 1s], TERM to leader 1, CONT to leader 1",
+            "steer to B, [1 handed over to 2 in 1s], TERM to leader 1, CONT to group 1",
             "retiring 1 beside 2 until 72s",
         ),
         (96_000, TICK, kill_all, "retiring 1 beside 2 until 101s"),
@@ -163,7 +163,7 @@ fn a_hung_server_is_replaced_by_other_strategies_too() {
         (
             70_000,
             seen(),
-            "[1 hung for 10s in 70s], TERM to leader 1, CONT to leader 1",
+            "[1 hung for 10s in 70s], TERM to leader 1, CONT to group 1",
             "recycling 1 until 71s",
         ),
         (70_500, exited(1, 0), END, "recycling 1 until 95s"),

@@ -36,7 +36,7 @@ pub(in crate::system) fn total() -> io::Result<u64> {
 }
 
 /// Of every protocol there is a line of names, and one of values.
-fn passive_opens(text: &str) -> Option<u64> {
+pub(in crate::system) fn passive_opens(text: &str) -> Option<u64> {
     let mut tcp = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
     let (names, values) = (tcp.next()?, tcp.next()?);
     let place = names.split(' ').position(|name| name == "PassiveOpens")?;

@@ -1,10 +1,10 @@
 //! statsd datagrams: a UDP socket on loopback. A slow or stopped ostler costs the workers nothing, and what is lost is known.
 
-use super::{READS, Speech, Taken};
-use crate::count::{Heard, Losses, Share, Tally, requests};
+use super::{READS, Speech, Taken, filter};
+use crate::count::{Heard, Losses, Share, Tally, is_companion, requests};
 use nix::cmsg_space;
 use nix::sys::socket::sockopt::{RcvBuf, RcvBufForce, RxqOvfl};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, MultiHeaders, recvmmsg, send, setsockopt};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, MultiHeaders, getsockopt, recvmmsg, send, setsockopt};
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -14,15 +14,27 @@ const RECEIVE_BUFFER: usize = 8 << 20;
 /// Datagrams of one system call, and room for the longest there are (udp(7)): of memory only what is written to counts.
 const BATCH: usize = 16;
 const LONGEST: usize = 1 << 16;
-/// A third of what an ordinary receive buffer holds.
-const LIVELY: usize = 85;
+/// What a small datagram takes of a receive buffer (measured on x86-64; socket(7) counts the kernel's own structures in).
+const ROOM: usize = 832;
+
+/// Where datagrams are received, those of all generations: a new one for each would have to be filled with zeros again, and so
+/// become memory that counts.
+#[derive(Debug)]
+pub(in crate::system) struct Basin(Vec<u8>);
+
+impl Basin {
+    pub(in crate::system) fn new() -> Self {
+        Self(vec![0; BATCH * LONGEST])
+    }
+}
 
 #[derive(Debug)]
 pub(in crate::system) struct Datagrams {
     socket: UdpSocket,
     heard: Heard,
     losses: Losses,
-    bytes: Vec<u8>,
+    /// So many datagrams fit into the receive buffer.
+    capacity: usize,
     /// Connected to where they go on to.
     onward: Option<UdpSocket>,
 }
@@ -35,14 +47,14 @@ impl Datagrams {
         // With CAP_NET_ADMIN beyond net.core.rmem_max, without it up to there.
         let _ = setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER)
             .or_else(|_| setsockopt(&socket, RcvBuf, &RECEIVE_BUFFER));
+        let capacity = getsockopt(&socket, RcvBuf).unwrap_or(0) / ROOM;
         let onward = forward.map(onward).transpose()?;
-        Ok(Self {
-            socket,
-            heard: Heard::default(),
-            losses: Losses::new(share),
-            bytes: vec![0; BATCH * LONGEST],
-            onward,
-        })
+        // Whoever else is told gets all of it.
+        let share = match (share, &onward) {
+            (Share::Third, None) if filter::attach(&socket).is_ok() => Share::Filtered,
+            (share, _) => share,
+        };
+        Ok(Self { socket, heard: Heard::default(), losses: Losses::new(share), capacity, onward })
     }
 
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
@@ -53,20 +65,22 @@ impl Datagrams {
         self.socket.as_fd()
     }
 
-    pub(super) fn take(&mut self) -> Taken {
+    pub(super) fn take(&mut self, basin: &mut Basin) -> Taken {
         let (mut counted, mut heard, mut lost) = (0_u64, 0, None);
         for _ in 0..READS {
             // Anew each time: the kernel has written into them how much room for control messages it has used.
             let mut headers = MultiHeaders::<()>::preallocate(BATCH, Some(cmsg_space!(u32)));
             let mut slices: Vec<_> =
-                self.bytes.chunks_mut(LONGEST).map(|datagram| [IoSliceMut::new(datagram)]).collect();
+                basin.0.chunks_mut(LONGEST).map(|datagram| [IoSliceMut::new(datagram)]).collect();
             let received =
                 recvmmsg(self.socket.as_raw_fd(), &mut headers, &mut slices, MsgFlags::MSG_DONTWAIT, None);
             let mut count = 0;
             for message in received.into_iter().flatten() {
                 count += 1;
                 for datagram in message.iovs() {
-                    counted = counted.saturating_add(requests(datagram));
+                    let told = requests(datagram);
+                    counted = counted.saturating_add(told);
+                    self.heard.companions += u64::from(told == 0 && is_companion(datagram));
                     if let Some(onward) = &self.onward {
                         // Nobody may be there, or not yet; a statsd client would not know either.
                         let _ = send(onward.as_raw_fd(), datagram, MsgFlags::MSG_DONTWAIT);
@@ -87,11 +101,11 @@ impl Datagrams {
         self.heard.requests = self.heard.requests.saturating_add(counted);
         let lost = lost.map_or(0, |dropped| self.losses.requests(dropped, self.heard));
         let tally = Tally { counted: counted.saturating_add(lost), left_out: 0 };
-        Taken { tally, speech: Speech::of(heard, LIVELY) }
+        Taken { tally, speech: Speech::of(heard, self.capacity) }
     }
 }
 
-fn onward(address: SocketAddr) -> io::Result<UdpSocket> {
+pub(in super::super) fn onward(address: SocketAddr) -> io::Result<UdpSocket> {
     let own: SocketAddr = match address {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -127,9 +141,9 @@ mod tests {
                 sender.send(metric.as_bytes()).unwrap();
             }
         }
-        let first = datagrams.take().tally.counted;
+        let first = datagrams.take(&mut Basin::new()).tally.counted;
         sender.send(b"gunicorn.workers:2|g").unwrap();
-        let total = first + datagrams.take().tally.counted;
+        let total = first + datagrams.take(&mut Basin::new()).tally.counted;
         assert!(first < 500, "nothing was lost: {first}");
         assert!((999..=1001).contains(&total), "{total}");
     }
@@ -145,7 +159,7 @@ mod tests {
         for text in texts {
             sender.send(text).unwrap();
         }
-        assert_eq!(datagrams.take().tally.counted, 1);
+        assert_eq!(datagrams.take(&mut Basin::new()).tally.counted, 1);
         let mut bytes = vec![0; LONGEST];
         for text in texts {
             let length = real.recv(&mut bytes).unwrap();
@@ -154,7 +168,7 @@ mod tests {
         drop(real);
         for _ in 0..3 {
             sender.send(b"x.requests:2|c").unwrap();
-            assert_eq!(datagrams.take().tally.counted, 2);
+            assert_eq!(datagrams.take(&mut Basin::new()).tally.counted, 2);
         }
     }
 }

@@ -14,8 +14,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// As much as an ordinary user may ask for (pipe(7), /proc/sys/fs/pipe-max-size).
 const PIPE_BUFFER: i32 = 1 << 20;
 const LONGEST_READ: usize = 8 << 10;
-/// A part of it that is a third of the smallest pipe (pipe(7)).
-const LIVELY: usize = 20 << 10;
+/// What the smallest one holds.
+const PAGE: usize = 4 << 10;
 
 /// A line of the child's stdout goes on whole; one that is longer than this goes on in pieces.
 const LONGEST_LINE: usize = 64 << 10;
@@ -24,6 +24,8 @@ const LONGEST_LINE: usize = 64 << 10;
 pub(in crate::system) struct LogPipe {
     read_end: OwnedFd,
     lines: Lines,
+    /// So many bytes fit into it.
+    capacity: usize,
     /// What has not come to its end yet of a line that is to go on.
     unfinished: Vec<u8>,
 }
@@ -36,9 +38,16 @@ impl LogPipe {
         fcntl(&read_end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         // Smaller is fine too.
         let _ = fcntl(&read_end, FcntlArg::F_SETPIPE_SZ(PIPE_BUFFER));
+        let size = fcntl(&read_end, FcntlArg::F_GETPIPE_SZ).ok().and_then(|size| usize::try_from(size).ok());
         // gunicorn opens it by name, and may have become another user by then (gosu; --user and SIGUSR1).
         let _ = fchmod(&write_end, Mode::from_bits_truncate(0o622));
-        Ok((Self { read_end, lines: Lines::new(rule, skip), unfinished: Vec::new() }, write_end))
+        let log = Self {
+            read_end,
+            lines: Lines::new(rule, skip),
+            capacity: size.unwrap_or(PAGE),
+            unfinished: Vec::new(),
+        };
+        Ok((log, write_end))
     }
 
     pub(in crate::system) fn as_fd(&self) -> BorrowedFd<'_> {
@@ -74,7 +83,7 @@ impl LogPipe {
                 Err(errno) => return Err(errno),
             }
         }
-        Ok(Taken { tally, speech: Speech::of(heard, LIVELY) })
+        Ok(Taken { tally, speech: Speech::of(heard, self.capacity) })
     }
 
     /// Whole lines, so that those of two generations are not mixed.

@@ -6,12 +6,14 @@ use crate::supervisor::Slot;
 use crate::system::listen::{Opened, Opening, Refused, Sockets, stream};
 use crate::system::users::Ids;
 use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Uid, fchownat};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, lchown};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug)]
@@ -189,12 +191,25 @@ fn bind_and_listen(path: &Path, opening: &Opening) -> io::Result<Bound> {
     nix::sys::stat::umask(umask);
     bound?;
     let bound = Bound { name: Name::new(path), socket };
-    if let Some(Ids { user, group }) = opening.owner {
-        lchown(path, Some(user), group)?;
+    if let Some(owner) = opening.owner {
+        give_away(path, owner)?;
     }
     // Nobody connects before it is whose it should be.
     listen(&bound.socket, opening.backlog)?;
     Ok(bound)
+}
+
+/// Whoever may write to the folder may have put another file in the socket's place by now, a link to somebody else's, say: so
+/// it is looked at what is given away, and that is no name.
+fn give_away(path: &Path, Ids { user, group }: Ids) -> io::Result<()> {
+    // Not by std: on musl it takes O_PATH for a mode of access, which is its own to choose, and leaves it out.
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let file = fs::File::from(nix::fcntl::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.file_type().is_socket() {
+        return Err(Errno::EEXIST.into());
+    }
+    let (user, group) = (Uid::from_raw(user), group.map(Gid::from_raw));
+    Ok(fchownat(&file, c"", Some(user), group, AtFlags::AT_EMPTY_PATH)?)
 }
 
 /// Removes the socket of a dead process. That refuses connections, as a plain file does, which is nobody's leftover; a
@@ -208,5 +223,31 @@ fn remove_what_is_left(path: &Path, address: &UnixAddr) -> io::Result<()> {
     match connect(probe.as_raw_fd(), address) {
         Err(Errno::ECONNREFUSED) => fs::remove_file(path),
         Ok(()) | Err(_) => Err(Errno::EADDRINUSE.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn nothing_but_a_socket_is_given_away() {
+        let folder = std::env::temp_dir().join(format!("ostler-owner-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let at = |name: &str| folder.join(name);
+        let _listener = UnixListener::bind(at("socket")).unwrap();
+        fs::write(at("file"), "").unwrap();
+        fs::hard_link(at("file"), at("hard")).unwrap();
+        symlink(at("socket"), at("link")).unwrap();
+        let root = Uid::effective().is_root();
+        // Who is not root can give only to who has it already.
+        let user = if root { 12345 } else { Uid::current().as_raw() };
+        let given = |name: &str| give_away(&at(name), Ids { user, group: None }).is_ok();
+        assert_eq!(["socket", "file", "hard", "link", "none"].map(given), [true, false, false, false, false]);
+        let owner = |name: &str| fs::symlink_metadata(at(name)).unwrap().uid();
+        assert_eq!((owner("socket"), owner("file") == user), (user, !root));
+        fs::remove_dir_all(&folder).unwrap();
     }
 }
