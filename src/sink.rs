@@ -6,7 +6,7 @@
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
 use nix::sys::socket::{MsgFlags, send};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Stderr, Stdout};
@@ -111,7 +111,8 @@ impl AsFd for Sink {
 /// these are its own doing and must not reach the child, so they are held back and taken off again.
 fn without_signals<T>(write: impl FnOnce() -> nix::Result<T>) -> nix::Result<T> {
     let own = [Signal::SIGPIPE, Signal::SIGXFSZ, Signal::SIGTTOU].into_iter().collect::<SigSet>();
-    own.thread_block()?;
+    // They may be blocked already, and are to stay so then.
+    let before = own.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let written = write();
     match written {
         Err(Errno::EPIPE) => take_off(Signal::SIGPIPE),
@@ -119,7 +120,7 @@ fn without_signals<T>(write: impl FnOnce() -> nix::Result<T>) -> nix::Result<T> 
         // Blocked, SIGTTOU is not sent at all.
         Ok(_) | Err(_) => {}
     }
-    own.thread_unblock()?;
+    before.thread_set_mask()?;
     written
 }
 

@@ -91,14 +91,24 @@ impl Reader {
         default: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
+        let value = self.take(name, default);
+        parse(&value).map_err(|cure| self.wrong(name, &value, &cure)).ok()
+    }
+
+    /// All of `read` that is the same for every type.
+    fn take(&mut self, name: &'static str, default: &str) -> String {
         let given = self.unread.remove(name).filter(|value| !value.is_empty());
         let (value, origin) = match &given {
             Some(value) => (value.to_string_lossy(), Origin::Environment),
             None => (default.into(), Origin::Default),
         };
-        let value = value.trim();
-        self.settings.push(Setting { name, value: value.to_owned(), origin });
-        parse(value).map_err(|cure| self.errors.push(format!("{name}={value}: {cure}"))).ok()
+        let value = value.trim().to_owned();
+        self.settings.push(Setting { name, value: value.clone(), origin });
+        value
+    }
+
+    fn wrong(&mut self, name: &str, value: &str, cure: &str) {
+        self.errors.push(format!("{name}={value}: {cure}"));
     }
 
     /// As `read`, of a variable that has no default.
@@ -107,11 +117,15 @@ impl Reader {
         name: &'static str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        if self.unread.get(name).is_some_and(|value| !value.is_empty()) {
+        if self.is_set(name) {
             return self.read(name, "", parse);
         }
         self.unread.remove(name);
         None
+    }
+
+    fn is_set(&self, name: &str) -> bool {
+        self.unread.get(name).is_some_and(|value| !value.is_empty())
     }
 
     /// Something else overrides the variable `name`: the command line, or another variable.

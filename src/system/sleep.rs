@@ -19,7 +19,7 @@ pub(super) enum Stir {
     /// A worker that is watched has ended, or is about to be reaped.
     Workers,
     Others,
-    /// The time is over, or a signal has come.
+    /// The time is over.
     Nobody,
 }
 
@@ -88,7 +88,7 @@ impl System {
             // A wake-up like any other: every source is asked without waiting anyway.
             Ok(_) | Err(Errno::EINTR) => {}
             // More descriptors than the limit of open files, lowered from outside, allows (poll(2)), or no memory for them.
-            // Signals still wake, and all else is asked now and then.
+            // All is asked now and then.
             Err(_) if timeout == PollTimeout::ZERO => {}
             Err(_) => rest(),
         }
@@ -102,7 +102,7 @@ impl System {
     }
 }
 
-/// For a while, or until a signal comes; if even that cannot be waited for, just for a while.
+/// For a while, or until a signal is handled; if even that cannot be waited for, just for a while.
 fn rest() {
     let short = PollTimeout::try_from(LINGER).unwrap_or(PollTimeout::MAX);
     if poll(&mut [], short).is_err_and(|errno| errno != Errno::EINTR) {

@@ -37,7 +37,7 @@ pub static CALLS: [Call; 33] = [
     Call::new("pidfd_open", &["EMFILE", "ENOMEM", "EPERM"]),
     Call::new("ioctl", &["EPERM", "EIO", "EINTR", "ENOMEM"]),
     Call::new("fcntl", &["EMFILE", "EINTR", "EAGAIN", "EPERM"]),
-    Call::new("read", &["EIO", "EINTR", "EAGAIN", "ENOMEM"]),
+    Call::new("read", &["EIO", "EINTR", "EAGAIN", "ENOMEM"]).not_for_ever("no signal can be read"),
     Call::new("write", &["EAGAIN", "EINTR", "EIO", "ENOSPC", "EPIPE"]),
     Call::new("openat,open", &["EMFILE", "ENFILE", "ENOMEM", "EINTR", "EPERM"]),
     Call::new("getdents64", &["ENOMEM", "EINTR", "EIO", "EPERM"]),
