@@ -4,7 +4,7 @@
    child exec PROGRAM...            the time, then become PROGRAM
    child signals FILE               the time of each USR1 into FILE; ends with 0 at TERM
    child orphans BATCHES AT_ONCE    for each batch how long it took from the end of all until nobody is left of them
-   child requests RATE SECONDS      the three datagrams of gunicorn for each request, to where gunicorn would send them
+   child requests RATE SECONDS      the three datagrams of gunicorn for each request, to $STATSD_PORT
 
    Times are nanoseconds of CLOCK_MONOTONIC, one a line on stdout. */
 #define _GNU_SOURCE
@@ -82,10 +82,9 @@ static void batch(int at_once) {
 static int requests(int rate, int seconds) {
     static const char *const told[] = {
         "gunicorn.request.duration:1.234|ms", "gunicorn.requests:1|c|@1.0", "gunicorn.request.status.200:1|c|@1.0"};
-    const char *arguments = getenv("GUNICORN_CMD_ARGS");
-    const char *host = arguments ? strstr(arguments, "--statsd-host=127.0.0.1:") : NULL;
+    const char *port = getenv("STATSD_PORT");
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    to.sin_port = htons(host ? atoi(strchr(host, ':') + 1) : 9);
+    to.sin_port = htons(port ? atoi(port) : 9);
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to)) return 1;
     long long start = now();
@@ -94,7 +93,7 @@ static int requests(int rate, int seconds) {
             for (int i = 0; i < 3; i++) send(fd, told[i], strlen(told[i]), 0);
         usleep(500);
     }
-    tell(1, host ? 1 : 0);
+    tell(1, port ? 1 : 0);
     /* Until what came of it has been read. */
     pause();
     return 0;

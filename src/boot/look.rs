@@ -90,7 +90,13 @@ pub(super) fn look_at(
     Ok(Outlook { chosen, plan, between, workers, advice })
 }
 
+/// What a compiled program begins with (elf(5)): megabytes that tell nothing here.
+const COMPILED: &[u8] = b"\x7fELF";
+
 fn read(path: &str) -> FileText {
+    if read_plain(path, COMPILED.len() as u64).is_ok_and(|bytes| bytes == COMPILED) {
+        return FileText::Unreadable;
+    }
     let text = read_plain(path, LONGEST_FILE)
         .and_then(|bytes| String::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into()));
     match text {

@@ -103,8 +103,9 @@ pub(super) fn of_sockets(log: &mut Log, config: &Listening, taken_over: usize, h
                 .with("error", why.as_str()),
         );
     }
-    if let (Backlog::Number(wanted), Some(most)) = (config.backlog, somaxconn())
-        && !config.addresses.is_empty()
+    if !config.addresses.is_empty()
+        && let Backlog::Number(wanted) = config.backlog
+        && let Some(most) = somaxconn()
         && wanted > most
     {
         let message = "the kernel cuts the backlog; start the container with --sysctl net.core.somaxconn=N";
@@ -150,7 +151,9 @@ pub(super) fn of_advice(log: &mut Log, advice: Vec<String>) {
 
 /// A server whose memory is not measured is better than none.
 pub(super) fn of_memory(log: &mut Log, budget: Option<u64>) {
-    if let (Some(_), Err(error)) = (budget, system::try_memory()) {
+    if budget.is_some()
+        && let Err(error) = system::try_memory()
+    {
         let message = "OSTLER_MAX_MEMORY has no effect, since /proc cannot be read";
         log.write(&Record::new(Level::Warn, "memory-unseen", message).with("error", error.to_string()));
     }

@@ -166,7 +166,7 @@ impl System {
             cores,
             outlet,
         } = program;
-        let given = signals.given;
+        let given = signals.given.clone();
         let recipe = Recipe { argv, limits, privileges, held, given };
         let through = counting.as_ref().filter(|counting| counting.source == Source::Stdout);
         let passage = through.map(|_| Passage::new(Sink::stdout()));

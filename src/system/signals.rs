@@ -6,7 +6,7 @@ use nix::libc;
 use nix::sys::signal::{SigSet, Signal as Named};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::getpid;
-use signal_hook::consts::{FORBIDDEN, SIGCHLD};
+use signal_hook::consts::{FORBIDDEN, SIGCHLD, SIGPIPE};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use std::io;
@@ -14,43 +14,65 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The highest signal number of Linux (signal(7), `SIGRTMAX`).
 const LAST: i32 = 64;
 
-/// The signals that were ignored when the process began, a bit each. Rust's start-up ignores SIGPIPE before `main` runs,
-/// so this is written before that: the child is to get what ostler got.
-static IGNORED_AT_START: AtomicU64 = AtomicU64::new(0);
+/// Was SIGPIPE ignored when the process began? Rust's start-up ignores it before `main` runs, so this is written before that:
+/// the child is to get what ostler got.
+static PIPE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
 
 /// The C library calls what stands in this section before `main`.
 #[used]
 #[unsafe(link_section = ".init_array")]
-static BEFORE_MAIN: extern "C" fn() = note_ignored;
+static BEFORE_MAIN: extern "C" fn() = note_pipe;
 
-extern "C" fn note_ignored() {
-    let ignored = (1..=LAST).filter(|signal| disposition(*signal, None) == Ok(libc::SIG_IGN));
-    IGNORED_AT_START.store(ignored.fold(0, |bits, signal| bits | bit(signal)), Ordering::Relaxed);
+extern "C" fn note_pipe() {
+    PIPE_WAS_IGNORED.store(is_ignored(SIGPIPE), Ordering::Relaxed);
 }
 
-fn bit(signal: i32) -> u64 {
-    u64::from(signal.cast_unsigned()).checked_sub(1).map_or(0, |shift| 1 << (shift & 63))
+fn is_ignored(signal: i32) -> bool {
+    disposition(signal, None) == Ok(libc::SIG_IGN)
 }
 
 /// The signal mask and dispositions that ostler was started with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Given {
     mask: SigSet,
-    ignored: u64,
+    /// Of those that ostler changes: was it ignored?
+    changed: Vec<(i32, Handling)>,
+}
+
+/// What is done with a signal that a program has no handler for.
+#[derive(Clone, Copy, Debug)]
+enum Handling {
+    Default,
+    Ignored,
+}
+
+impl Given {
+    /// Remembers what there is, before any of these is changed.
+    fn note(changed: impl Iterator<Item = i32>) -> io::Result<Self> {
+        let handling = |signal| {
+            let pipe_was = signal == SIGPIPE && PIPE_WAS_IGNORED.load(Ordering::Relaxed);
+            let is = signal != SIGPIPE && is_ignored(signal);
+            (signal, if pipe_was || is { Handling::Ignored } else { Handling::Default })
+        };
+        Ok(Self { mask: SigSet::thread_get_mask()?, changed: changed.map(handling).collect() })
+    }
 }
 
 impl Given {
     /// Puts everything back, in a forked child. All signals are blocked until the end, so that none meets a handler of
     /// ostler's, and one that arrived since the fork is delivered as if it had come to the program itself.
     pub(super) fn restore(&self) {
-        for signal in 1..=LAST {
-            let ignored = self.ignored & bit(signal) != 0;
-            let _ = disposition(signal, Some(if ignored { libc::SIG_IGN } else { libc::SIG_DFL }));
+        for (signal, handling) in &self.changed {
+            let action = match handling {
+                Handling::Default => libc::SIG_DFL,
+                Handling::Ignored => libc::SIG_IGN,
+            };
+            let _ = disposition(*signal, Some(action));
         }
         let _ = self.mask.thread_set_mask();
     }
@@ -107,10 +129,12 @@ impl Signals {
     /// # Errors
     /// Neither can the kernel keep them (signalfd(2)), nor can handlers be installed.
     pub fn catch() -> io::Result<Self> {
-        let given =
-            Given { mask: SigSet::thread_get_mask()?, ignored: IGNORED_AT_START.load(Ordering::Relaxed) };
-        let delivery = Delivery::queue().or_else(|_| Delivery::handlers())?;
-        Ok(Self { delivery, given })
+        let given = Given::note([SIGPIPE, SIGCHLD].into_iter())?;
+        if let Ok(delivery) = Delivery::queue() {
+            return Ok(Self { delivery, given });
+        }
+        let given = Given::note(1..=LAST)?;
+        Ok(Self { delivery: Delivery::handlers()?, given })
     }
 
     /// Gives up: signals do what they did before, so that whoever waits for a long answer can break it off.
@@ -200,10 +224,5 @@ mod tests {
         ] {
             assert_eq!(send(to, None), Err(Errno::ESRCH), "{to:?}");
         }
-    }
-
-    #[test]
-    fn every_signal_has_its_own_bit() {
-        assert_eq!((1..=LAST).fold(0, |bits, signal| bits ^ bit(signal)), u64::MAX);
     }
 }
