@@ -40,7 +40,7 @@ fn is_ignored(signal: i32) -> bool {
 #[derive(Clone, Debug)]
 pub(super) struct Given {
     mask: SigSet,
-    /// Of those that ostler changes: was it ignored?
+    /// Of those that ostler or Rust's start-up changes: was it ignored?
     changed: Vec<(i32, Handling)>,
 }
 
@@ -91,7 +91,7 @@ enum Delivery {
     /// They are blocked, and the kernel keeps them until they are read (signalfd(2)): a millisecond less at the start than handlers,
     /// 60 KiB less memory, and no system call is interrupted.
     Queue(SignalFd),
-    /// Where that is refused (a sandbox). Never dropped: the handlers are there to the very end, and write to its pair of sockets.
+    /// Where that is refused (a sandbox): all but ILL and FPE, which signal-hook leaves alone. Never dropped: the handlers are there to the very end, and write to its pair of sockets.
     /// With nobody to read, each write would be answered with SIGPIPE, whose handler writes again, and so on for ever.
     Handlers(ManuallyDrop<SignalDelivery<UnixStream, SignalOnly>>),
 }
@@ -102,10 +102,10 @@ impl Delivery {
         // Rust's own handler tells of a stack that has overflowed.
         all.remove(Named::SIGSEGV);
         let queue = SignalFd::with_flags(&all, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        // What is blocked is kept even where it was ignored.
-        all.thread_set_mask()?;
         // The one whose being ignored matters before it is sent: children would reap themselves (wait(2)).
         disposition(SIGCHLD, Some(libc::SIG_DFL))?;
+        // What is blocked is kept even where it is ignored. This comes last, so that who fails has changed no mask.
+        all.thread_set_mask()?;
         Ok(Self::Queue(queue))
     }
 
@@ -129,7 +129,8 @@ impl Signals {
     /// # Errors
     /// Neither can the kernel keep them (signalfd(2)), nor can handlers be installed.
     pub fn catch() -> io::Result<Self> {
-        let given = Given::note([SIGPIPE, SIGCHLD].into_iter())?;
+        // Rust's start-up ignores the first, and has handlers on the last two.
+        let given = Given::note([SIGPIPE, SIGCHLD, libc::SIGBUS, libc::SIGSEGV].into_iter())?;
         if let Ok(delivery) = Delivery::queue() {
             return Ok(Self { delivery, given });
         }

@@ -6,7 +6,7 @@ use super::listening::Manner;
 use super::passage::Passage;
 use super::process::Leader;
 use super::wards::Ward;
-use super::{Reaping, Shedding, System};
+use super::{Reaping, Shedding, Signals, System};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
@@ -83,14 +83,16 @@ impl System {
                     .unwrap_or(PollTimeout::MAX)
             }
         };
-        let ready = if self.vain < VAIN { poll(&mut fds, timeout) } else { Err(Errno::EBUSY) };
+        let ready = if self.vain < VAIN { poll(&mut fds, timeout) } else { Err(Errno::EAGAIN) };
         match ready {
             // A wake-up like any other: every source is asked without waiting anyway.
             Ok(_) | Err(Errno::EINTR) => {}
             // More descriptors than the limit of open files, lowered from outside, allows (poll(2)), or no memory for them.
-            // All is asked now and then.
+            // Signals still wake, and all else is asked now and then.
             Err(_) if timeout == PollTimeout::ZERO => {}
-            Err(_) => rest(),
+            Err(_) if self.vain < VAIN => rest(&self.signals),
+            // A signal that cannot be read would wake for ever, too.
+            Err(_) => thread::sleep(LINGER),
         }
         let mut workers = fds.iter().skip(first_worker).take(workers);
         let told = workers.any(|worker| worker.any().unwrap_or(true));
@@ -102,10 +104,11 @@ impl System {
     }
 }
 
-/// For a while, or until a signal is handled; if even that cannot be waited for, just for a while.
-fn rest() {
+/// For a while, or until a signal comes; if even that cannot be waited for, just for a while.
+fn rest(signals: &Signals) {
     let short = PollTimeout::try_from(LINGER).unwrap_or(PollTimeout::MAX);
-    if poll(&mut [], short).is_err_and(|errno| errno != Errno::EINTR) {
+    let mut alone = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+    if poll(&mut alone, short).is_err_and(|errno| errno != Errno::EINTR) {
         thread::sleep(LINGER);
     }
 }
