@@ -324,9 +324,15 @@ impl Load {
 
     /// What came of its requests.
     fn end(mut self) -> Value {
-        drop(self.0.stdin.take());
-        let mut answer = String::new();
-        BufReader::new(self.0.stdout.take().unwrap()).read_line(&mut answer).unwrap();
+        // docker's client passes it on; the end of its stdin does not always reach a container on a busy machine.
+        support::kill(self.0.id(), 15);
+        let mut stdout = BufReader::new(self.0.stdout.take().unwrap());
+        let (sender, answers) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut answer = String::new();
+            sender.send(stdout.read_line(&mut answer).map(|_| answer))
+        });
+        let answer = answers.recv_timeout(LIMIT).expect("the load ends").unwrap();
         serde_json::from_str(&answer).unwrap()
     }
 }
