@@ -3,13 +3,16 @@
 
 #[path = "common/arguments.rs"]
 mod arguments;
+#[path = "common/measure.rs"]
+mod measure;
 #[path = "common/page.rs"]
 mod page;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use arguments::Invocation;
+use measure::{median, processor};
 use page::Page;
 use std::fmt::Write;
 use std::fs;
@@ -114,12 +117,13 @@ fn measure(server: &Server) -> Result<Vec<String>> {
             subject.round()?;
         }
     }
-    let rate = |subject: &Subject| median(subject.rates.clone());
+    let rate = |subject: &Subject| median(&subject.rates);
     let base = subjects.first().map(|none| none.rates.clone()).unwrap_or_default();
     Ok(subjects
         .iter()
         .map(|subject| {
-            let ratio = median(subject.rates.iter().zip(&base).map(|(own, none)| own / none).collect());
+            let ratio =
+                median(&subject.rates.iter().zip(&base).map(|(own, none)| own / none).collect::<Vec<_>>());
             let ratio = if subject.source == "none" {
                 "–".to_owned()
             } else {
@@ -185,16 +189,4 @@ impl Subject {
         self.processor += processor(self.namespace.init())?.saturating_sub(before);
         Ok(())
     }
-}
-
-/// Time on a processor: the first figure of /proc/PID/schedstat, in nanoseconds.
-fn processor(pid: u32) -> Result<Duration> {
-    let text = fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
-    let nanoseconds = text.split(' ').next().context("/proc/PID/schedstat is empty")?;
-    Ok(Duration::from_nanos(nanoseconds.parse()?))
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -10,6 +10,8 @@ mod chart;
 mod figures;
 #[path = "peers/idle.rs"]
 mod idle;
+#[path = "common/measure.rs"]
+mod measure;
 #[path = "peers/orphans.rs"]
 mod orphans;
 #[path = "peers/own.rs"]

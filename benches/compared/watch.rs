@@ -44,8 +44,3 @@ pub(crate) fn start(setup: Setup, text: &str, count: usize) -> Option<Namespace>
 pub(crate) fn says(namespace: &Namespace, text: &str, limit: Duration) -> bool {
     within(limit, || namespace.out().contains(text))
 }
-
-pub(crate) fn median<T: Ord + Copy>(mut values: Vec<T>) -> Option<T> {
-    values.sort_unstable();
-    values.get(values.len() / 2).copied()
-}

@@ -24,18 +24,6 @@ impl Row {
     }
 }
 
-/// The p-th percentile.
-pub(crate) fn percentile(values: &[f64], p: usize) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let last = sorted.len().saturating_sub(1);
-    sorted.get(last * p / 100).copied().unwrap_or(f64::NAN)
-}
-
-pub(crate) fn median(values: &[f64]) -> f64 {
-    percentile(values, 50)
-}
-
 /// With as many digits as tell something.
 pub(crate) fn number(value: f64) -> String {
     if value.abs() >= 100.0 || value.fract() == 0.0 {

@@ -1,6 +1,7 @@
 //! What does an init take while nothing happens: memory, and wake-ups?
 
-use crate::figures::{Row, median};
+use crate::figures::Row;
+use crate::measure::median;
 use crate::subject::{Child, Subject};
 use crate::support::Namespace;
 use anyhow::{Context, Result};

@@ -1,11 +1,11 @@
 //! 20,000 orphans, 500 of which end at the same moment: how soon are they gone, how many zombies are there at the most, and
 //! what does it cost the init?
 
-use crate::figures::{Row, median};
+use crate::figures::Row;
+use crate::measure::{median, processor};
 use crate::subject::{Child, Subject};
 use crate::support::{LIMIT, Namespace, children, state};
 use anyhow::{Context, Result, ensure};
-use std::fs;
 use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 3;
@@ -54,23 +54,17 @@ fn measure(namespace: &Namespace) -> Result<Round> {
     let (mut zombies, mut before) = (0_u32, None);
     while !namespace.out().ends_with("\n0\n") {
         ensure!(begin.elapsed() < LIMIT * 2, "not in time: {}", namespace.out());
-        before = before.or_else(|| on_cpu(init).ok());
+        before = before.or_else(|| processor(init).ok());
         let now = children(init).into_iter().filter(|pid| state(*pid) == Some('Z')).count();
         zombies = zombies.max(u32::try_from(now)?);
         std::thread::sleep(Duration::from_millis(5));
     }
-    let cost = on_cpu(init)? - before.context("it was over at once")?;
+    let cost = processor(init)?.saturating_sub(before.context("it was over at once")?);
     let out = namespace.out();
     let lags: Result<Vec<f64>, _> = out.lines().map(str::parse::<f64>).collect();
     let lags: Vec<f64> = lags?.into_iter().filter(|lag| *lag > 0.0).map(|lag| lag / 1e6).collect();
     ensure!(lags.len() == BATCHES, "{} batches", lags.len());
     #[expect(clippy::cast_precision_loss, reason = "20,000")]
-    let cost = cost / 1e3 / (BATCHES * AT_ONCE) as f64;
+    let cost = cost.as_secs_f64() * 1e6 / (BATCHES * AT_ONCE) as f64;
     Ok(Round { lags, zombies: f64::from(zombies), cost })
-}
-
-/// Nanoseconds on a processor: the first field of /proc/PID/schedstat.
-pub(crate) fn on_cpu(pid: u32) -> Result<f64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
-    Ok(text.split(' ').next().context("no field")?.parse()?)
 }

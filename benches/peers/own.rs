@@ -1,7 +1,7 @@
 //! What the inits beside ostler cannot do, and so have no figure of: a handover, and counting 20,000 requests a second.
 
-use crate::figures::{median, number};
-use crate::orphans::on_cpu;
+use crate::figures::number;
+use crate::measure::{median, processor};
 use crate::subject::{Child, Subject};
 use crate::support::load::both_workers_serve;
 use crate::support::recycles::recycle;
@@ -45,9 +45,9 @@ fn counting(child: &Child, subject: Subject) -> Result<(f64, f64)> {
         .start();
     namespace.wait_for_err("generation-started");
     let init = namespace.init();
-    let (begin, before) = (Instant::now(), on_cpu(init)?);
+    let (begin, before) = (Instant::now(), processor(init)?);
     namespace.wait_for_out("\n");
-    let (taken, cost) = (begin.elapsed(), on_cpu(init)? - before);
+    let (taken, cost) = (begin.elapsed(), processor(init)?.saturating_sub(before));
     ensure!(namespace.out() == "1\n", "the child found no address: {}", namespace.out());
     // What is still in the socket's buffer.
     std::thread::sleep(Duration::from_millis(500));
@@ -57,7 +57,7 @@ fn counting(child: &Child, subject: Subject) -> Result<(f64, f64)> {
     let ended = ended.first().context("no end")?;
     #[expect(clippy::cast_precision_loss, reason = "200,000")]
     let counted = field(ended, "requests") as f64;
-    Ok((cost / 1e9 / taken.as_secs_f64() * 100.0, counted))
+    Ok((cost.as_secs_f64() / taken.as_secs_f64() * 100.0, counted))
 }
 
 /// From the recycle's beginning until the successor has taken over: `took_s` of the log.
