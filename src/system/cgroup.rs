@@ -50,14 +50,18 @@ pub(super) fn number(file: &Path) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
-    struct Tree(PathBuf);
+    /// A cgroup file system of plain files, removed with this.
+    pub(in crate::system) struct Tree(pub(in crate::system) PathBuf);
 
     impl Tree {
-        fn new(name: &str, files: &[(&str, &str)]) -> Self {
-            let root = std::env::temp_dir().join(format!("ostler-cgroup-{}-{name}", std::process::id()));
+        pub(in crate::system) fn new(files: &[(&str, &str)]) -> Self {
+            static NUMBER: AtomicU32 = AtomicU32::new(0);
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let root = std::env::temp_dir().join(format!("ostler-cgroup-{}-{number}", std::process::id()));
             for (path, text) in files {
                 let path = root.join(path);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -75,10 +79,8 @@ mod tests {
 
     #[test]
     fn the_least_limit_from_our_own_cgroup_up_counts() {
-        let tree = Tree::new(
-            "two",
-            &[("memory.max", "max"), ("task/memory.max", "4000"), ("task/app/memory.max", "9000")],
-        );
+        let tree =
+            Tree::new(&[("memory.max", "max"), ("task/memory.max", "4000"), ("task/app/memory.max", "9000")]);
         for (own, expected) in [
             ("0::/task/app\n", Some(4000)),
             ("0::/task\n", Some(4000)),
@@ -91,7 +93,7 @@ mod tests {
             assert_eq!(limit(&tree.0, own), expected, "{own}");
         }
         // As docker run --memory shows it.
-        let tree = Tree::new("container", &[("memory.max", "536870912")]);
+        let tree = Tree::new(&[("memory.max", "536870912")]);
         for own in ["0::/\n", "0::/docker/4711\n", "0::/../..\n"] {
             assert_eq!(limit(&tree.0, own), Some(536_870_912), "{own}");
         }
@@ -100,14 +102,11 @@ mod tests {
     #[test]
     fn version_1_is_read_too() {
         let none = "9223372036854771712";
-        let tree = Tree::new(
-            "one",
-            &[
-                ("memory/memory.limit_in_bytes", none),
-                ("memory/docker/a/memory.limit_in_bytes", "1000"),
-                ("cpu/docker/a/memory.limit_in_bytes", "1"),
-            ],
-        );
+        let tree = Tree::new(&[
+            ("memory/memory.limit_in_bytes", none),
+            ("memory/docker/a/memory.limit_in_bytes", "1000"),
+            ("cpu/docker/a/memory.limit_in_bytes", "1"),
+        ]);
         for (own, expected) in [
             ("5:memory:/docker/a\n4:cpu,cpuacct:/docker/a\n0::/docker/a\n", Some(1000)),
             ("5:hugetlb,memory:/docker/a\n", Some(1000)),

@@ -104,46 +104,24 @@ pub(super) fn cpu(mounted: &Path, own: &str) -> Sight<Cpu> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Tree(PathBuf);
-
-    impl Tree {
-        fn new(name: &str, files: &[(&str, &str)]) -> Self {
-            let root = std::env::temp_dir().join(format!("ostler-facts-{}-{name}", std::process::id()));
-            for (path, text) in files {
-                let path = root.join(path);
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(path, format!("{text}\n")).unwrap();
-            }
-            Self(root)
-        }
-    }
-
-    impl Drop for Tree {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
+    use crate::system::cgroup::tests::Tree;
 
     #[test]
     fn version_2_and_the_least_limit_counts() {
-        let tree = Tree::new(
-            "two",
-            &[
-                ("cgroup.controllers", "memory pids cpu"),
-                ("task/memory.max", "4000"),
-                ("task/memory.current", "3000"),
-                ("task/memory.stat", "anon 1\ninactive_file 500\nx y"),
-                ("task/memory.events", "low 0\noom 3\noom_kill 2"),
-                ("task/app/memory.max", "9000"),
-                ("task/app/memory.current", "1"),
-                ("task/app/pids.max", "max"),
-                ("task/app/pids.current", "12"),
-                ("task/cpu.max", "max 100000"),
-                ("task/app/cpu.max", "150000 100000"),
-                ("task/app/cpu.stat", "usage_usec 9\nnr_periods 50\nnr_throttled 5"),
-            ],
-        );
+        let tree = Tree::new(&[
+            ("cgroup.controllers", "memory pids cpu"),
+            ("task/memory.max", "4000"),
+            ("task/memory.current", "3000"),
+            ("task/memory.stat", "anon 1\ninactive_file 500\nx y"),
+            ("task/memory.events", "low 0\noom 3\noom_kill 2"),
+            ("task/app/memory.max", "9000"),
+            ("task/app/memory.current", "1"),
+            ("task/app/pids.max", "max"),
+            ("task/app/pids.current", "12"),
+            ("task/cpu.max", "max 100000"),
+            ("task/app/cpu.max", "150000 100000"),
+            ("task/app/cpu.stat", "usage_usec 9\nnr_periods 50\nnr_throttled 5"),
+        ]);
         let own = "0::/task/app\n";
         let memory = memory(&tree.0, own).unwrap();
         assert_eq!((memory.limit, memory.used, memory.droppable), (Some(4000), Ok(3000), 500));
@@ -156,18 +134,15 @@ mod tests {
 
     #[test]
     fn version_1_beside_an_empty_tree_of_version_2() {
-        let tree = Tree::new(
-            "one",
-            &[
-                ("memory/memory.limit_in_bytes", "9223372036854771712"),
-                ("memory/memory.usage_in_bytes", "7000"),
-                ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 0"),
-                ("pids/pids.max", "100"),
-                ("pids/pids.current", "80"),
-                ("cpu/cpu.cfs_quota_us", "-1"),
-                ("cpu/cpu.cfs_period_us", "100000"),
-            ],
-        );
+        let tree = Tree::new(&[
+            ("memory/memory.limit_in_bytes", "9223372036854771712"),
+            ("memory/memory.usage_in_bytes", "7000"),
+            ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 0"),
+            ("pids/pids.max", "100"),
+            ("pids/pids.current", "80"),
+            ("cpu/cpu.cfs_quota_us", "-1"),
+            ("cpu/cpu.cfs_period_us", "100000"),
+        ]);
         // The paths are those of the host, which are not there inside.
         let own = "4:memory:/docker/abc\n3:pids:/docker/abc\n2:cpu,cpuacct:/docker/abc\n0::/docker/abc\n";
         let memory = memory(&tree.0, own).unwrap();
@@ -181,13 +156,13 @@ mod tests {
 
     #[test]
     fn where_there_is_none_that_is_told() {
-        let tree = Tree::new("none", &[("x", "")]);
+        let tree = Tree::new(&[("x", "")]);
         for own in ["", "0::/\n", "4:memory:/\n", "nonsense"] {
             assert!(
                 memory(&tree.0, own).is_err() && pids(&tree.0, own).is_err() && cpu(&tree.0, own).is_err()
             );
         }
-        let tree = Tree::new("root", &[("cgroup.controllers", "memory")]);
+        let tree = Tree::new(&[("cgroup.controllers", "memory")]);
         let memory = memory(&tree.0, "0::/\n").unwrap();
         assert!(memory.limit.is_none() && memory.used.is_err(), "the host's own root");
     }
