@@ -57,7 +57,8 @@ fn main() -> Result<()> {
         eprint!("{}", table(&more));
         rows.extend(more);
     };
-    add(vec![start::start(&child)?]);
+    let (start, least) = start::start(&child)?;
+    add(vec![start]);
     add(idle::rows(&child)?);
     let (ways, direct) = signals::rows(&child)?;
     add(ways);
@@ -66,10 +67,11 @@ fn main() -> Result<()> {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let (kernel, cpus) = (kernel.trim(), available_parallelism()?);
     let text = format!(
-        "{}\nA signal that goes to the program directly takes {} µs.\n\n{}\nLinux {kernel}, {cpus} CPUs, a virtual machine; \
+        "{}\nA signal that goes to the program directly takes {} µs; to start it with an init that can do nothing else, {} µs.\n\n{}\nLinux {kernel}, {cpus} CPUs, a virtual machine; \
          `cargo bench --bench peers -- --write docs`\n",
         table(&rows),
         number(direct),
+        number(least),
         own::table(&child)?
     );
     print!("{text}");

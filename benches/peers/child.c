@@ -2,6 +2,7 @@
 
    child stamp                      the time, and end
    child exec PROGRAM...            the time, then become PROGRAM
+   child init -- PROGRAM...         start PROGRAM and wait for it: as little as an init can do
    child signals FILE               the time of each USR1 into FILE; ends with 0 at TERM
    child orphans BATCHES AT_ONCE    for each batch how long it took from the end of all until nobody is left of them
    child requests RATE SECONDS      the three datagrams of gunicorn for each request, to $STATSD_PORT
@@ -106,6 +107,16 @@ int main(int count, char **words) {
         tell(1, now());
         execv(words[2], words + 2);
         return 127;
+    }
+    if (!strcmp(word, "init") && count > 3) {
+        pid_t program = fork();
+        if (program == 0) {
+            execv(words[3], words + 3);
+            _exit(127);
+        }
+        while (wait(NULL) != program) {
+        }
+        return 0;
     }
     if (!strcmp(word, "signals") && count == 3) return signals(words[2]);
     if (!strcmp(word, "orphans") && count == 4) {

@@ -88,8 +88,8 @@ pub struct Signals {
 /// How signals come.
 #[derive(Debug)]
 enum Delivery {
-    /// They are blocked, and the kernel keeps them until they are read (signalfd(2)): a millisecond less at the start than handlers,
-    /// 60 KiB less memory, and no system call is interrupted.
+    /// They are blocked, and the kernel keeps them until they are read (signalfd(2)): the start is quicker and memory less than with
+    /// handlers (docs/benchmarks.md), and no system call is interrupted.
     Queue(SignalFd),
     /// Where that is refused (a sandbox): all but ILL and FPE, which signal-hook leaves alone. Never dropped: the handlers are there to the very end, and write to its pair of sockets.
     /// With nobody to read, each write would be answered with SIGPIPE, whose handler writes again, and so on for ever.
