@@ -1,13 +1,14 @@
 //! A pseudo-terminal whose other end is a test: what a person at a keyboard does, and what the screen shows.
 
-use super::{LIMIT, Setup};
+use super::{LIMIT, Setup, eventually};
 use nix::fcntl::{OFlag, open};
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{PtyMaster, Winsize, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::stat::Mode;
 use nix::unistd::{read, write};
 use std::ffi::OsStr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 pub const CTRL_C: &str = "\x03";
 pub const CTRL_BACKSLASH: &str = "\x1c";
 pub const CTRL_Z: &str = "\x1a";
-pub const CTRL_S: &str = "\x13";
+const CTRL_S: &str = "\x13";
 pub const CTRL_Q: &str = "\x11";
 
 /// Dropping it is the hang-up.
@@ -55,6 +56,15 @@ impl Terminal {
     /// Presses keys.
     pub fn press(&self, keys: &str) {
         assert_eq!(write(&self.master, keys.as_bytes()), Ok(keys.len()));
+    }
+
+    /// Stops the screen as ctrl-S does, and waits until it is: the kernel looks at keys in its own time.
+    pub fn stop(&self) {
+        self.press(CTRL_S);
+        eventually("the screen is stopped", || {
+            let mut asked = [PollFd::new(self.slave.as_fd(), PollFlags::POLLOUT)];
+            poll(&mut asked, PollTimeout::ZERO) == Ok(0)
+        });
     }
 
     pub fn resize(&self, columns: u16, rows: u16) {
