@@ -17,7 +17,7 @@ pub(crate) fn settings(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let name = variables().nth(usize::from(*which) % variables().count()).unwrap();
     let environment = [(OsString::from(name), words[0].clone())];
-    if let Err(errors) = Config::read(environment, &Overrides::default()) {
+    if let Err(errors) = Config::read(&environment, &Overrides::default()) {
         assert!(errors.iter().all(|error| error.contains(name)), "{errors:?}");
     }
     let _ = parse(words.clone());

@@ -33,8 +33,8 @@ use supervisor::Action;
 
 /// Runs the child until it is time to end; returns ostler's exit status.
 #[must_use]
-pub fn run(booted: Booted) -> u8 {
-    let Booted { mut supervisor, mut system, mut log } = booted;
+pub fn run(mut booted: Box<Booted>) -> u8 {
+    let Booted { supervisor, system, log } = &mut *booted;
     loop {
         let timeout = supervisor.deadline().map(|deadline| deadline.saturating_duration_since(now()));
         let mut events = VecDeque::from(system.wait(timeout));

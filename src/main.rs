@@ -6,6 +6,10 @@ use ostler::system::Signals;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 const VERSION: &str = concat!("ostler version ", env!("CARGO_PKG_VERSION"), "\n");
 
 fn main() -> ExitCode {
@@ -38,7 +42,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// It may take seconds, and Ctrl-C or SIGTERM is to end it.
+/// It may take seconds, and Ctrl-C or SIGTERM is to end it. Not inlined: PID 1 never leaves the stack of `main`, which is to have no
+/// room for what else ostler might have been asked.
+#[inline(never)]
 fn patiently<T>(signals: io::Result<Signals>, ask: impl FnOnce() -> T) -> T {
     let _ = signals.map(|signals| signals.give_back());
     ask()

@@ -18,9 +18,10 @@ use std::io::{self, Write};
 ///
 /// # Errors
 /// As [`boot`](super::boot).
+#[inline(never)]
 pub fn check(overrides: &Overrides, command: &[OsString]) -> Result<u8> {
     let environment: Vec<_> = std::env::vars_os().collect();
-    let config = Config::read(environment.iter().cloned(), overrides).map_err(all)?;
+    let config = Config::read(&environment, overrides).map_err(all)?;
     let held = config.listen.addresses.len();
     let Outlook { chosen, plan, between, advice, .. } =
         look_at(&config, held, command, &environment).map_err(anyhow::Error::msg)?;

@@ -41,10 +41,27 @@ pub struct Booted {
 ///
 /// # Errors
 /// Everything that is wrong, a line each, with the variable and what to write instead.
-pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<OsString>) -> Result<Booted> {
+pub fn boot(
+    signals: io::Result<Signals>,
+    overrides: &Overrides,
+    command: Vec<OsString>,
+) -> Result<Box<Booted>> {
     let signals = signals.context("cannot catch signals")?;
     let environment: Vec<_> = std::env::vars_os().collect();
-    let config = Config::read(environment.iter().cloned(), overrides).map_err(all)?;
+    let config = Config::read(&environment, overrides).map_err(all)?;
+    set_up(signals, overrides, config, environment, command)
+}
+
+/// All but reading the configuration. Not inlined: the stack that this takes would be below that which reading takes, and not in its
+/// place.
+#[inline(never)]
+fn set_up(
+    signals: Signals,
+    overrides: &Overrides,
+    config: Config,
+    environment: Vec<(OsString, OsString)>,
+    command: Vec<OsString>,
+) -> Result<Box<Booted>> {
     let own = config.listen.addresses.len();
     let inherited = Inherited::take(own).map_err(anyhow::Error::msg)?;
     let held = inherited.len() + own;
@@ -133,7 +150,8 @@ pub fn boot(signals: io::Result<Signals>, overrides: &Overrides, command: Vec<Os
         outlet,
     };
     let supervisor = Supervisor::new(policy, seed, Instant::now());
-    Ok(Booted { supervisor, system: System::new(signals, program, control), log })
+    // Boxed: each move would be another copy on a stack that is never left.
+    Ok(Box::new(Booted { supervisor, system: System::new(signals, program, control), log }))
 }
 
 /// Where the statsd is that metrics go to, if they do.

@@ -191,7 +191,7 @@ mod tests {
 
     fn advised(environment: &[(&str, &str)], command: &[&str]) -> Vec<String> {
         let pairs = environment.iter().map(|(name, value)| (name.into(), value.into()));
-        let config = Config::read(pairs, &Overrides::default()).unwrap();
+        let config = Config::read(&pairs.collect::<Vec<_>>(), &Overrides::default()).unwrap();
         let argv: Vec<_> = command.iter().map(|word| (*word).to_owned()).collect();
         let gunicorn = Gunicorn::find(&argv, "", |_| FileText::Absent);
         let held = config.listen.addresses.len();

@@ -252,7 +252,7 @@ mod tests {
 
     fn read(environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
         let pairs = environment.iter().map(|(name, value)| (name.into(), value.into()));
-        Config::read(pairs, &Overrides::default())
+        Config::read(&pairs.collect::<Vec<_>>(), &Overrides::default())
     }
 
     #[test]
@@ -320,16 +320,16 @@ mod tests {
     #[test]
     fn bytes_that_are_not_utf_8_are_an_error_not_a_panic() {
         let value = OsString::from_vec(b"\xff".to_vec());
-        let errors = Config::read([("OSTLER_LOG".into(), value)], &Overrides::default()).unwrap_err();
+        let errors = Config::read(&[("OSTLER_LOG".into(), value)], &Overrides::default()).unwrap_err();
         assert!(errors.concat().contains("write text, json or off"), "{errors:?}");
         let name = OsString::from_vec(b"OSTLER_\xff".to_vec());
-        assert!(Config::read([(name, "1".into())], &Overrides::default()).is_err());
+        assert!(Config::read(&[(name, "1".into())], &Overrides::default()).is_err());
     }
 
     #[test]
     fn the_command_line_wins() {
         let overrides = Overrides { level: Some(Level::Debug), ..Overrides::default() };
-        let config = Config::read([("OSTLER_LOG_LEVEL".into(), "warn".into())], &overrides).unwrap();
+        let config = Config::read(&[("OSTLER_LOG_LEVEL".into(), "warn".into())], &overrides).unwrap();
         assert_eq!(config.logging.level, Level::Debug);
         let setting = config.settings.iter().find(|setting| setting.name == "OSTLER_LOG_LEVEL").unwrap();
         assert_eq!(setting.origin, Origin::CommandLine);

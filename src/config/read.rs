@@ -22,13 +22,9 @@ impl Config {
     ///
     /// # Errors
     /// A line for each variable that is unknown or has a value that cannot be used, with what to write instead.
-    pub fn read(
-        environment: impl IntoIterator<Item = (OsString, OsString)>,
-        overrides: &Overrides,
-    ) -> Result<Self, Vec<String>> {
-        let environment: Vec<_> = environment.into_iter().collect();
+    pub fn read(environment: &[(OsString, OsString)], overrides: &Overrides) -> Result<Self, Vec<String>> {
         let given = overrides.level;
-        let overrides = overrides.with_tinis(&environment);
+        let overrides = overrides.with_tinis(environment);
         let level_from = given.map_or(Origin::Environment, |_| Origin::CommandLine);
         let mut reader = Reader::new(environment);
         let cores = reader.read("OSTLER_CORES", "off", values::cores);
@@ -124,6 +120,7 @@ struct Budgets {
 }
 
 impl Budgets {
+    #[inline(never)]
     fn read(reader: &mut Reader) -> Option<Self> {
         let requests = reader.read("OSTLER_MAX_REQUESTS", "off", values::requests);
         let requests_jitter = reader.read("OSTLER_MAX_REQUESTS_JITTER", "0", values::whole);
@@ -151,6 +148,7 @@ struct Counting {
 }
 
 impl Counting {
+    #[inline(never)]
     fn read(reader: &mut Reader) -> Option<Self> {
         let choice = reader.read("OSTLER_COUNT", "auto", values::choice);
         let skip = reader.read("OSTLER_COUNT_SKIP", "none", values::paths);
@@ -160,6 +158,7 @@ impl Counting {
 }
 
 impl Listening {
+    #[inline(never)]
     fn read(reader: &mut Reader) -> Option<Self> {
         let addresses = reader.read("OSTLER_LISTEN", "none", address::parse);
         let backlog = reader.read("OSTLER_LISTEN_BACKLOG", "2048", values::backlog);
@@ -187,6 +186,7 @@ struct Succession {
 }
 
 impl Succession {
+    #[inline(never)]
     fn read(reader: &mut Reader) -> Option<Self> {
         let strategy = reader.read("OSTLER_RECYCLE", "auto", values::strategy);
         let ready = reader.read("OSTLER_READY", "accept", values::ready);
@@ -214,6 +214,7 @@ struct Stopping {
 }
 
 impl Stopping {
+    #[inline(never)]
     fn read(reader: &mut Reader) -> Option<Self> {
         let rewrites = reader.read("OSTLER_SIGNALS", "none", signals::parse);
         let signal = reader.read("OSTLER_STOP_SIGNAL", "TERM", signals::stop);
@@ -238,6 +239,7 @@ struct Ending {
 }
 
 impl Ending {
+    #[inline(never)]
     fn read(reader: &mut Reader) -> Option<Self> {
         let restart = reader.read("OSTLER_RESTART", "never", values::restart);
         let limit = reader.read("OSTLER_RESTART_LIMIT", "5/1m", values::restart_limit);
@@ -253,6 +255,7 @@ struct Watching {
 }
 
 impl Watching {
+    #[inline(never)]
     fn read(reader: &mut Reader) -> Option<Self> {
         let metrics = reader.read("OSTLER_METRICS", "off", values::metrics);
         let disk_warn = reader.read("OSTLER_DISK_WARN", "off", values::percent);
@@ -261,6 +264,7 @@ impl Watching {
 }
 
 impl Logging {
+    #[inline(never)]
     fn read(reader: &mut Reader, overrides: &Overrides) -> Option<Self> {
         let format = reader.read("OSTLER_LOG", "text", values::log_format);
         let level = reader.read("OSTLER_LOG_LEVEL", "info", values::level);

@@ -1,5 +1,6 @@
 //! Reads `OSTLER_*` one variable after the other, and keeps every error until all have been read.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
@@ -58,7 +59,7 @@ pub struct Setting {
     /// The variable's name.
     pub name: &'static str,
     /// Its value, as written.
-    pub value: String,
+    pub value: Cow<'static, str>,
     /// Where that comes from.
     pub origin: Origin,
 }
@@ -72,13 +73,13 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Takes every variable whose name begins with `OSTLER_`.
-    pub(super) fn new(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let ours = |(name, value): (OsString, OsString)| {
+    pub(super) fn new(environment: &[(OsString, OsString)]) -> Self {
+        let ours = |(name, value): &(OsString, OsString)| {
             name.as_bytes()
                 .starts_with(PREFIX.as_bytes())
-                .then(|| (name.to_string_lossy().into_owned(), value))
+                .then(|| (name.to_string_lossy().into_owned(), value.clone()))
         };
-        let mut unread: BTreeMap<_, _> = environment.into_iter().filter_map(ours).collect();
+        let mut unread: BTreeMap<_, _> = environment.iter().filter_map(ours).collect();
         leave_out_services(&mut unread);
         Self { unread, settings: Vec::new(), errors: Vec::new() }
     }
@@ -88,27 +89,28 @@ impl Reader {
     pub(super) fn read<T>(
         &mut self,
         name: &'static str,
-        default: &str,
+        default: &'static str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
         let value = self.take(name, default);
-        parse(&value).map_err(|cure| self.wrong(name, &value, &cure)).ok()
+        parse(value).map_err(|cure| self.wrong(&cure)).ok()
     }
 
     /// All of `read` that is the same for every type.
-    fn take(&mut self, name: &'static str, default: &str) -> String {
+    fn take(&mut self, name: &'static str, default: &'static str) -> &str {
         let given = self.unread.remove(name).filter(|value| !value.is_empty());
-        let (value, origin) = match &given {
-            Some(value) => (value.to_string_lossy(), Origin::Environment),
+        let (value, origin) = match given {
+            Some(value) => (value.to_string_lossy().trim().to_owned().into(), Origin::Environment),
             None => (default.into(), Origin::Default),
         };
-        let value = value.trim().to_owned();
-        self.settings.push(Setting { name, value: value.clone(), origin });
-        value
+        self.settings.push(Setting { name, value, origin });
+        self.settings.last().map_or(default, |setting| &setting.value)
     }
 
-    fn wrong(&mut self, name: &str, value: &str, cure: &str) {
-        self.errors.push(format!("{name}={value}: {cure}"));
+    /// What was taken last cannot be used.
+    fn wrong(&mut self, cure: &str) {
+        let wrong = self.settings.last().map(|Setting { name, value, .. }| format!("{name}={value}: {cure}"));
+        self.errors.extend(wrong);
     }
 
     /// As `read`, of a variable that has no default.
@@ -131,7 +133,7 @@ impl Reader {
     /// Something else overrides the variable `name`: the command line, or another variable.
     pub(super) fn overridden(&mut self, name: &'static str, value: &str, origin: Origin) {
         self.settings.retain(|setting| setting.name != name);
-        self.settings.push(Setting { name, value: value.to_owned(), origin });
+        self.settings.push(Setting { name, value: value.to_owned().into(), origin });
     }
 
     /// Something else was wrong, and what to write instead.

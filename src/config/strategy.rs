@@ -64,7 +64,7 @@ mod tests {
 
     fn chosen(setting: &str, held: usize, flags: &str) -> Result<Recycle, String> {
         let pairs = [("OSTLER_RECYCLE".into(), setting.into())];
-        let config = Config::read(pairs, &Overrides::default()).unwrap();
+        let config = Config::read(&pairs, &Overrides::default()).unwrap();
         let gunicorn = Gunicorn::find(&[format!("gunicorn {flags}")], "", |_| FileText::Absent);
         strategy(&config, held, gunicorn.as_ref()).map(|chosen| chosen.recycle)
     }
@@ -81,7 +81,7 @@ mod tests {
         let with_pid_file = |setting: &str| {
             let pairs = [("OSTLER_RECYCLE", setting), ("OSTLER_PIDFILE", "/run/x.pid")];
             let pairs = pairs.map(|(name, value)| (name.into(), value.into()));
-            let config = Config::read(pairs, &Overrides::default()).unwrap();
+            let config = Config::read(&pairs, &Overrides::default()).unwrap();
             strategy(&config, 1, None).map(|chosen| chosen.recycle)
         };
         assert_eq!(with_pid_file("auto"), Ok(Recycle::Restart));

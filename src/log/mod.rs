@@ -31,12 +31,16 @@ impl Log {
 
     /// Tells what the supervisor has to tell.
     pub fn notice(&mut self, notice: &Notice) {
+        // Hundreds may come at once: not worth a record that nobody wants.
+        if matches!(notice, Notice::OrphanReaped { .. }) && !self.wants(self.logging.orphans) {
+            return;
+        }
         self.write(&Record::of(notice, self.logging.orphans));
     }
 
     /// Writes one line, or counts it as dropped.
     pub fn write(&mut self, record: &Record) {
-        if record.level > self.logging.level || self.logging.format == LogFormat::Off {
+        if !self.wants(record.level) {
             return;
         }
         if self.dropped > 0 {
@@ -51,6 +55,10 @@ impl Log {
         if !self.put(record) {
             self.drop_one();
         }
+    }
+
+    fn wants(&self, level: Level) -> bool {
+        level <= self.logging.level && self.logging.format != LogFormat::Off
     }
 
     /// How many lines nobody has ever read.

@@ -191,6 +191,10 @@ impl Supervisor {
     /// Takes one fact and answers with what is to be done, in order.
     pub fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
         self.cores.note(&event, now);
+        if matches!(event, Event::OrphanReaped { .. }) {
+            // Hundreds may come at once, none of them ends anything, and a tick comes after them.
+            return self.answer(now, event);
+        }
         let mut orders = self.make_rounds(now);
         orders.extend(self.answer(now, event));
         if let Some(end) = orders.iter().position(|order| matches!(order, Action::Exit(_)))

@@ -8,7 +8,7 @@ mod log_pipe;
 #[cfg(any(test, fuzzing))]
 pub(super) use connections::passive_opens;
 pub(super) use connections::total as connections;
-pub(super) use datagrams::{Basin, onward};
+pub(super) use datagrams::onward;
 pub(super) use log_pipe::LogPipe;
 
 use super::passage::Passage;
@@ -77,14 +77,6 @@ impl Speech {
     }
 }
 
-/// What the sources of all generations share.
-#[derive(Debug)]
-pub(super) struct Vessels {
-    /// Where the child's stdout goes on, if it passes through here.
-    pub(super) passage: Option<Passage>,
-    pub(super) basin: Basin,
-}
-
 /// What a child has to be given for a counter to hear of it.
 #[derive(Debug, Default)]
 pub(super) struct Wiring {
@@ -129,10 +121,10 @@ impl Counter {
     }
 
     /// Takes what has come. An error means that nothing will come any more. What was read from a stdout goes on.
-    pub(super) fn take(&mut self, vessels: &mut Vessels) -> nix::Result<Taken> {
+    pub(super) fn take(&mut self, passage: Option<&mut Passage>) -> nix::Result<Taken> {
         match self {
-            Self::Statsd(datagrams) => Ok(datagrams.take(&mut vessels.basin)),
-            Self::Log(log) => log.take(vessels.passage.as_mut()),
+            Self::Statsd(datagrams) => Ok(datagrams.take()),
+            Self::Log(log) => log.take(passage),
             Self::Connections(opened) => Ok(opened.take()),
         }
     }

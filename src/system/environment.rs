@@ -5,7 +5,7 @@ use super::users::Account;
 use super::{Between, GUNICORN_CMD_ARGS};
 use std::ffi::{CString, OsStr, OsString};
 use std::net::SocketAddr;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::OsStrExt;
 
 /// What statsd clients read, Python's `statsd` and others.
 const STATSD: [&str; 2] = ["STATSD_HOST", "STATSD_PORT"];
@@ -51,8 +51,7 @@ pub(super) fn environment(given: &[(OsString, OsString)], additions: &Additions<
         Some("HOME" | "USER" | "LOGNAME") => account.is_some(),
         Some(_) | None => false,
     };
-    let kept = given.iter().filter(|(name, _)| !replaced(name));
-    let mut pairs: Vec<(OsString, OsString)> = kept.cloned().collect();
+    let mut pairs: Vec<(OsString, OsString)> = Vec::new();
     if let Some(arguments) = arguments {
         let mut value = OsString::from(arguments);
         if let Some(users) = get(given, GUNICORN_CMD_ARGS) {
@@ -82,13 +81,14 @@ pub(super) fn environment(given: &[(OsString, OsString)], additions: &Additions<
             pairs.extend(account.name.clone().map(|name| (variable.into(), name.into())));
         }
     }
-    let joined = pairs.into_iter().map(|(mut name, value)| {
-        name.push("=");
-        name.push(value);
-        name.into_vec()
-    });
+    let kept = given.iter().filter(|(name, _)| !replaced(name));
     // A byte 0 cannot have come in through the environment.
-    joined.filter_map(|bytes| CString::new(bytes).ok()).collect()
+    kept.chain(&pairs).filter_map(|(name, value)| CString::new(joined(name, value)).ok()).collect()
+}
+
+/// `NAME=value`
+fn joined(name: &OsStr, value: &OsStr) -> Vec<u8> {
+    [name.as_bytes(), b"=", value.as_bytes()].concat()
 }
 
 /// `3,4,5`

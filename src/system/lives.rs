@@ -159,7 +159,7 @@ impl System {
                 process.leader = Leader::Zombie;
                 // Who is left without a master has nothing to serve for.
                 process.workers.clear();
-                process.count_the_last(events, &mut self.vessels, self.steered);
+                process.count_the_last(events, &mut self.passage, self.steered);
                 let outcome = match self.recipe.failure(&process.report) {
                     Some(error) => Outcome::NeverRan(error),
                     None => Outcome::Ended(status),
@@ -200,13 +200,13 @@ impl System {
         self.processes = left;
         let gone = gone.into_iter().map(|mut process| {
             // What its last members wrote goes on; nobody counts it any more.
-            process.count_the_last(&mut Vec::new(), &mut self.vessels, self.steered);
+            process.count_the_last(&mut Vec::new(), &mut self.passage, self.steered);
             process
         });
         self.stdouts.extend(gone.filter_map(Process::into_stdout));
         let too_many = self.stdouts.len().saturating_sub(STDOUTS);
         for mut oldest in self.stdouts.drain(..too_many) {
-            if let Some(passage) = &mut self.vessels.passage {
+            if let Some(passage) = &mut self.passage {
                 oldest.finish(passage);
             }
         }

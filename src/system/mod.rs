@@ -39,6 +39,7 @@ mod terminal;
 pub mod untrusted;
 mod users;
 mod waiting;
+mod wake;
 mod wards;
 mod workers;
 
@@ -62,21 +63,19 @@ pub use spawn::SetLimit;
 
 use crate::count::Source;
 use crate::sink::Sink;
-use crate::supervisor::{Action, DiskSearch, Event, GenerationId, Queue, Signal, Slot};
+use crate::supervisor::{Action, DiskSearch, Event, GenerationId, Queue, Slot};
 use cores::Cores;
-use counter::{Basin, Counter, LogPipe, Speech, Vessels};
+use counter::{Counter, LogPipe};
 use door::Door;
 use listening::Listening;
 use memory::Measured;
-use nix::libc;
 use passage::Passage;
 use process::{Leader, Process};
-use sleep::Stir;
 use spawn::Recipe;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 use terminal::Terminal;
 
 /// The variable through which gunicorn takes arguments (its documentation, "Configuration Overview").
@@ -104,7 +103,8 @@ pub struct System {
     recipe: Recipe,
     environment: Vec<(OsString, OsString)>,
     counting: Option<Counting>,
-    vessels: Vessels,
+    /// Where the child's stdout goes on, if it passes through here.
+    passage: Option<Passage>,
     /// Of generations that are gone, as long as somebody has them open: a job that has left its group, say.
     stdouts: Vec<LogPipe>,
     pid_file: Option<PathBuf>,
@@ -176,7 +176,7 @@ impl System {
             recipe,
             environment,
             counting,
-            vessels: Vessels { passage, basin: Basin::new() },
+            passage,
             stdouts: Vec::new(),
             pid_file,
             health_path,
@@ -198,51 +198,6 @@ impl System {
             started: SystemTime::now(),
             grown: None,
         }
-    }
-
-    /// Waits until something happens, or until `timeout` is over; `None` is for ever. The last event is `Tick`.
-    pub fn wait(&mut self, timeout: Option<Duration>) -> Vec<Event> {
-        let stir = self.sleep(timeout);
-        let mut events = Vec::new();
-        let signals = self.signals.pending();
-        let signalled = !signals.is_empty();
-        for signal in signals {
-            match signal {
-                libc::SIGCHLD => self.reaping = Reaping::Due,
-                other => events.push(Event::Signal(Signal(other))),
-            }
-        }
-        if let Some(control) = &mut self.control {
-            events.extend(control.take());
-        }
-        // Before the dead: whoever has left a core file may be the last one.
-        events.extend(self.cores.as_mut().and_then(Cores::heard));
-        let mut speech = Speech::Silent;
-        for process in &mut self.processes {
-            process.hear();
-            if stir == Stir::Workers {
-                process.tell_of_workers(&mut events);
-            }
-            speech = speech.max(process.count(&mut events, &mut self.vessels, self.steered));
-        }
-        if let Some(passage) = &mut self.vessels.passage {
-            self.stdouts.retain_mut(|stdout| stdout.take(Some(passage)).is_ok());
-            passage.flush();
-            events.extend(passage.dropped().map(|lines| Event::OutputDropped { lines }));
-        }
-        self.listening.heard(speech);
-        if self.reaping != Reaping::Done {
-            self.reap(&mut events);
-        }
-        self.forget_the_gone(&mut events);
-        events.extend(self.shed_latecomers());
-        let came = signalled
-            || !events.is_empty()
-            || speech != Speech::Silent
-            || self.vessels.passage.as_ref().is_some_and(|passage| passage.writable().is_some());
-        self.vain = if came || stir != Stir::Others { 0 } else { self.vain.saturating_add(1) };
-        events.push(Event::Tick);
-        events
     }
 
     /// Obeys. What comes of it at once is returned.
@@ -371,7 +326,7 @@ impl System {
 impl Drop for System {
     fn drop(&mut self) {
         self.terminal.take_back();
-        if let Some(passage) = &mut self.vessels.passage {
+        if let Some(passage) = &mut self.passage {
             for stdout in &mut self.stdouts {
                 let _ = stdout.take(Some(passage));
                 stdout.finish(passage);

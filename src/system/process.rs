@@ -1,8 +1,9 @@
 //! A generation, as the kernel has it: its leader and its group, and what ostler hears and sees of it.
 
-use super::counter::{Counter, LogPipe, Speech, Taken, Vessels};
+use super::counter::{Counter, LogPipe, Speech, Taken};
 use super::door::Door;
 use super::notify::Notify;
+use super::passage::Passage;
 use super::probe::Probe;
 use super::signals::{self, To};
 use super::spawn::Report;
@@ -47,9 +48,14 @@ const ROUNDS: usize = 64;
 
 impl Process {
     /// As `count`, until its source is empty: a full buffer of datagrams takes several rounds.
-    pub(super) fn count_the_last(&mut self, events: &mut Vec<Event>, vessels: &mut Vessels, open: Slot) {
+    pub(super) fn count_the_last(
+        &mut self,
+        events: &mut Vec<Event>,
+        passage: &mut Option<Passage>,
+        open: Slot,
+    ) {
         for _ in 0..ROUNDS {
-            if self.count(events, vessels, open) == Speech::Silent {
+            if self.count(events, passage, open) == Speech::Silent {
                 return;
             }
         }
@@ -57,9 +63,14 @@ impl Process {
 
     /// Takes what its source holds; closes a source from which nothing will come any more. `open` is where new connections
     /// go: they are nobody else's.
-    pub(super) fn count(&mut self, events: &mut Vec<Event>, vessels: &mut Vessels, open: Slot) -> Speech {
+    pub(super) fn count(
+        &mut self,
+        events: &mut Vec<Event>,
+        passage: &mut Option<Passage>,
+        open: Slot,
+    ) -> Speech {
         let Some(counter) = &mut self.counter else { return Speech::Silent };
-        let Ok(Taken { tally, speech }) = counter.take(vessels) else {
+        let Ok(Taken { tally, speech }) = counter.take(passage.as_mut()) else {
             self.counter = None;
             return Speech::Silent;
         };

@@ -23,7 +23,7 @@ impl System {
     /// Sends out the figures.
     pub fn publish(&mut self, status: &Status, log_dropped: u64) {
         let report = self.report(status, log_dropped);
-        let passage = self.vessels.passage.as_mut();
+        let passage = self.passage.as_mut();
         if let Some(outlet) = &mut self.outlet {
             outlet.publish(&report, passage);
         }

@@ -5,7 +5,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{SigSet, Signal as Named};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::getpid;
+use nix::unistd::{getpid, read};
 use signal_hook::consts::{FORBIDDEN, SIGCHLD, SIGPIPE};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
@@ -18,6 +18,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The highest signal number of Linux (signal(7), `SIGRTMAX`).
 const LAST: i32 = 64;
+
+/// Signals of one wake-up: as many as there are kinds of them.
+const ENOUGH: usize = 64;
+/// Signals of one read.
+const AT_ONCE: usize = 8;
+/// Bytes of one, of which the number is the first four (signalfd(2)).
+const ONE: usize = size_of::<libc::signalfd_siginfo>();
 
 /// Was SIGPIPE ignored when the process began? Rust's start-up ignores it before `main` runs, so this is written before that:
 /// the child is to get what ostler got.
@@ -143,13 +150,22 @@ impl Signals {
         self.given.restore();
     }
 
-    /// The signals that have come since the last call. No more than there are kinds of them, so that a flood has an end: what is
-    /// left wakes at once.
+    /// The signals that have come since the last call. Not many more than there are kinds of them, so that a flood has an end: what
+    /// is left wakes at once.
     pub(super) fn pending(&mut self) -> Vec<i32> {
         match &mut self.delivery {
             Delivery::Queue(queue) => {
-                let read = || queue.read_signal().ok().flatten();
-                (1..=LAST).map_while(|_| i32::try_from(read()?.ssi_signo).ok()).collect()
+                let (mut signals, mut bytes) = (Vec::new(), [0; AT_ONCE * ONE]);
+                while signals.len() < ENOUGH {
+                    // Some at once, which nix's `read_signal` does not know: so nobody has to ask whether that was all.
+                    let length = read(&*queue, &mut bytes).unwrap_or(0);
+                    let (read, _) = bytes.get(..length).unwrap_or_default().as_chunks::<ONE>();
+                    signals.extend(read.iter().map(|[a, b, c, d, ..]| i32::from_ne_bytes([*a, *b, *c, *d])));
+                    if length < bytes.len() {
+                        break;
+                    }
+                }
+                signals
             }
             Delivery::Handlers(delivery) => delivery.pending().collect(),
         }

@@ -16,6 +16,8 @@ use std::time::Duration;
 /// What has woken it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stir {
+    /// Nothing but signals: no other source has anything.
+    Signals,
     /// A worker that is watched has ended, or is about to be reaped.
     Workers,
     Others,
@@ -57,7 +59,7 @@ impl System {
             timeout = Some(sooner(timeout, LINGER));
         }
         fds.extend(self.stdouts.iter().map(|stdout| readable(stdout.as_fd())));
-        if let Some(stuck) = self.vessels.passage.as_ref().and_then(Passage::writable) {
+        if let Some(stuck) = self.passage.as_ref().and_then(Passage::writable) {
             fds.push(PollFd::new(stuck, PollFlags::POLLOUT));
         }
         if let Some(slot) = self.vacant() {
@@ -94,10 +96,14 @@ impl System {
             // A signal that cannot be read would wake for ever, too.
             Err(_) => thread::sleep(LINGER),
         }
-        let mut workers = fds.iter().skip(first_worker).take(workers);
-        let told = workers.any(|worker| worker.any().unwrap_or(true));
+        let is_ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
+        let told = fds.iter().skip(first_worker).take(workers).any(is_ready);
         match ready {
             _ if dying || told => Stir::Workers,
+            // Who is not listened to does not show what it has.
+            Ok(1) if fds.first().is_some_and(is_ready) && self.listening.manner() == Manner::Eager => {
+                Stir::Signals
+            }
             Ok(1..) => Stir::Others,
             Ok(_) | Err(_) => Stir::Nobody,
         }

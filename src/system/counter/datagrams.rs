@@ -8,6 +8,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, MultiHeaders, getsockopt, 
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::{Mutex, PoisonError};
 
 /// Room for some 20,000 datagrams (measured), so that ostler may be stopped for a while and lose none.
 const RECEIVE_BUFFER: usize = 8 << 20;
@@ -17,16 +18,9 @@ const LONGEST: usize = 1 << 16;
 /// What a small datagram takes of a receive buffer (measured on x86-64; socket(7) counts the kernel's own structures in).
 const ROOM: usize = 832;
 
-/// Where datagrams are received, those of all generations: a new one for each would have to be filled with zeros again, and so
-/// become memory that counts.
-#[derive(Debug)]
-pub(in crate::system) struct Basin(Vec<u8>);
-
-impl Basin {
-    pub(in crate::system) fn new() -> Self {
-        Self(vec![0; BATCH * LONGEST])
-    }
-}
+/// Where datagrams are received, those of all generations. An allocator might fill it with zeros, and what is written to is
+/// memory that counts.
+static BASIN: Mutex<[u8; BATCH * LONGEST]> = Mutex::new([0; BATCH * LONGEST]);
 
 #[derive(Debug)]
 pub(in crate::system) struct Datagrams {
@@ -65,13 +59,14 @@ impl Datagrams {
         self.socket.as_fd()
     }
 
-    pub(super) fn take(&mut self, basin: &mut Basin) -> Taken {
+    pub(super) fn take(&mut self) -> Taken {
+        let mut basin = BASIN.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut counted, mut heard, mut lost) = (0_u64, 0, None);
         for _ in 0..READS {
             // Anew each time: the kernel has written into them how much room for control messages it has used.
             let mut headers = MultiHeaders::<()>::preallocate(BATCH, Some(cmsg_space!(u32)));
             let mut slices: Vec<_> =
-                basin.0.chunks_mut(LONGEST).map(|datagram| [IoSliceMut::new(datagram)]).collect();
+                basin.chunks_mut(LONGEST).map(|datagram| [IoSliceMut::new(datagram)]).collect();
             let received =
                 recvmmsg(self.socket.as_raw_fd(), &mut headers, &mut slices, MsgFlags::MSG_DONTWAIT, None);
             let mut count = 0;
@@ -141,9 +136,9 @@ mod tests {
                 sender.send(metric.as_bytes()).unwrap();
             }
         }
-        let first = datagrams.take(&mut Basin::new()).tally.counted;
+        let first = datagrams.take().tally.counted;
         sender.send(b"gunicorn.workers:2|g").unwrap();
-        let total = first + datagrams.take(&mut Basin::new()).tally.counted;
+        let total = first + datagrams.take().tally.counted;
         assert!(first < 500, "nothing was lost: {first}");
         assert!((999..=1001).contains(&total), "{total}");
     }
@@ -159,7 +154,7 @@ mod tests {
         for text in texts {
             sender.send(text).unwrap();
         }
-        assert_eq!(datagrams.take(&mut Basin::new()).tally.counted, 1);
+        assert_eq!(datagrams.take().tally.counted, 1);
         let mut bytes = vec![0; LONGEST];
         for text in texts {
             let length = real.recv(&mut bytes).unwrap();
@@ -168,7 +163,7 @@ mod tests {
         drop(real);
         for _ in 0..3 {
             sender.send(b"x.requests:2|c").unwrap();
-            assert_eq!(datagrams.take(&mut Basin::new()).tally.counted, 2);
+            assert_eq!(datagrams.take().tally.counted, 2);
         }
     }
 }
