@@ -86,9 +86,13 @@ pub(super) fn environment(given: &[(OsString, OsString)], additions: &Additions<
     kept.chain(&pairs).filter_map(|(name, value)| CString::new(joined(name, value)).ok()).collect()
 }
 
-/// `NAME=value`
+/// `NAME=value`, with room for the zero behind it.
 fn joined(name: &OsStr, value: &OsStr) -> Vec<u8> {
-    [name.as_bytes(), b"=", value.as_bytes()].concat()
+    let mut bytes = Vec::with_capacity(name.len() + value.len() + 2);
+    for part in [name.as_bytes(), b"=", value.as_bytes()] {
+        bytes.extend_from_slice(part);
+    }
+    bytes
 }
 
 /// `3,4,5`

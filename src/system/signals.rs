@@ -19,9 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The highest signal number of Linux (signal(7), `SIGRTMAX`).
 const LAST: i32 = 64;
 
-/// Signals of one wake-up: as many as there are kinds of them.
-const ENOUGH: usize = 64;
-/// Signals of one read.
+/// Reads of one wake-up, and signals of one read: as many as there are kinds of them.
+const READS: usize = 8;
 const AT_ONCE: usize = 8;
 /// Bytes of one, of which the number is the first four (signalfd(2)).
 const ONE: usize = size_of::<libc::signalfd_siginfo>();
@@ -150,14 +149,15 @@ impl Signals {
         self.given.restore();
     }
 
-    /// The signals that have come since the last call. Not many more than there are kinds of them, so that a flood has an end: what
-    /// is left wakes at once.
+    /// The signals that have come since the last call. No more than there are kinds of them, so that a flood has an end: what is
+    /// left wakes at once.
     pub(super) fn pending(&mut self) -> Vec<i32> {
         match &mut self.delivery {
             Delivery::Queue(queue) => {
                 let (mut signals, mut bytes) = (Vec::new(), [0; AT_ONCE * ONE]);
-                while signals.len() < ENOUGH {
-                    // Some at once, which nix's `read_signal` does not know: so nobody has to ask whether that was all.
+                for _ in 0..READS {
+                    // Some at once, which nix's `read_signal` does not know. Fewer than asked for are all there are (to gVisor one is,
+                    // and the next one wakes again).
                     let length = read(&*queue, &mut bytes).unwrap_or(0);
                     let (read, _) = bytes.get(..length).unwrap_or_default().as_chunks::<ONE>();
                     signals.extend(read.iter().map(|[a, b, c, d, ..]| i32::from_ne_bytes([*a, *b, *c, *d])));

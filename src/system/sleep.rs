@@ -87,7 +87,7 @@ impl System {
         };
         let ready = if self.vain < VAIN { poll(&mut fds, timeout) } else { Err(Errno::EAGAIN) };
         match ready {
-            // A wake-up like any other: every source is asked without waiting anyway.
+            // A wake-up like any other: whoever is asked does not wait.
             Ok(_) | Err(Errno::EINTR) => {}
             // More descriptors than the limit of open files, lowered from outside, allows (poll(2)), or no memory for them.
             // Signals still wake, and all else is asked now and then.

@@ -20,6 +20,8 @@ impl System {
             Stir::Workers | Stir::Others | Stir::Nobody => came |= self.ask(stir, &mut events),
         }
         if self.reaping != Reaping::Done {
+            // Before the dead, however late it was written: whoever has left a core file may be the last one.
+            events.extend(self.cores.as_mut().and_then(Cores::heard));
             self.reap(&mut events);
         }
         self.forget_the_gone(&mut events);
@@ -49,7 +51,6 @@ impl System {
         if let Some(control) = &mut self.control {
             events.extend(control.take());
         }
-        // Before the dead: whoever has left a core file may be the last one.
         events.extend(self.cores.as_mut().and_then(Cores::heard));
         let mut speech = Speech::Silent;
         for process in &mut self.processes {
