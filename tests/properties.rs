@@ -88,7 +88,7 @@ impl Subject {
 
     fn step_twin(&mut self, now: Instant, event: &Event) -> Result<Vec<Action>, TestCaseError> {
         let at_once = match (self.judge.unanswered(), event) {
-            (None, _) | (_, Event::Tick | Event::OrphanReaped { .. } | Event::PageAsked { .. }) => true,
+            (None, _) | (_, Event::Tick | Event::OrphansReaped { .. } | Event::PageAsked { .. }) => true,
             (Some(start), Event::Spawned { id, .. } | Event::SpawnFailed { id, .. }) => start == *id,
             (Some(_), _) => false,
         };

@@ -34,12 +34,12 @@ impl Cores {
         let dumped = |status: &ExitStatus| matches!(status, ExitStatus::Dumped(_));
         match event {
             Event::Exited { outcome: Outcome::Ended(status), .. } if dumped(status) => self.by(now),
-            Event::OrphanReaped { status, .. } if dumped(status) => self.by(now),
+            Event::OrphansReaped { dead } if dead.iter().any(|(_, status)| dumped(status)) => self.by(now),
             // Not every kernel tells how a worker has ended.
             Event::FolderWritten | Event::WorkerEnded { .. } => self.by(now),
             Event::Spawned { .. } => self.by(now + SETTLED),
             Event::Exited { .. }
-            | Event::OrphanReaped { .. }
+            | Event::OrphansReaped { .. }
             | Event::Signal(_)
             | Event::SpawnFailed { .. }
             | Event::HeirSought { .. }
@@ -116,13 +116,16 @@ mod tests {
         for event in [
             Event::FolderWritten,
             Event::WorkerEnded { id: GenerationId(1), pid: Pid(3), status: None },
-            Event::OrphanReaped { pid: Pid(4), status: ExitStatus::Dumped(Signal(6)) },
+            Event::OrphansReaped {
+                dead: vec![(Pid(5), ExitStatus::Exited(0)), (Pid(4), ExitStatus::Dumped(Signal(6)))],
+            },
         ] {
             let mut cores = Cores { last: Some(begin), due: None, keep: two };
             cores.note(&event, at(5000));
             assert_eq!(cores.order(at(5000)), Some(order.clone()), "{event:?}");
         }
-        cores.note(&Event::OrphanReaped { pid: Pid(4), status: ExitStatus::Signaled(Signal(9)) }, at(9000));
+        let dead = vec![(Pid(4), ExitStatus::Signaled(Signal(9)))];
+        cores.note(&Event::OrphansReaped { dead }, at(9000));
         assert_eq!(cores.deadline(), None);
     }
 

@@ -157,7 +157,7 @@ impl Departure {
             | Event::Signal(_)
             | Event::Spawned { .. }
             | Event::SpawnFailed { .. }
-            | Event::OrphanReaped { .. }
+            | Event::OrphansReaped { .. }
             | Event::MemoryMeasured { .. }
             | Event::ConnectionsCounted { .. }
             | Event::Looked { .. }

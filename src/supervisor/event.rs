@@ -311,12 +311,10 @@ pub enum Event {
         /// To which generation.
         id: GenerationId,
     },
-    /// A process that was no leader had been re-parented to ostler, died and was reaped.
-    OrphanReaped {
-        /// Which process.
-        pid: Pid,
-        /// How it ended.
-        status: ExitStatus,
+    /// Processes that were no leaders had been re-parented to ostler, died and were reaped.
+    OrphansReaped {
+        /// Which, and how each ended.
+        dead: Vec<(Pid, ExitStatus)>,
     },
     /// The children of a generation have answered this many more requests.
     RequestsServed {

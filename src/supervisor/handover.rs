@@ -141,7 +141,7 @@ impl Handover {
             | Event::WorkersWatched { .. }
             | Event::WorkerEnded { .. }
             | Event::KillRefused { .. }
-            | Event::OrphanReaped { .. }
+            | Event::OrphansReaped { .. }
             | Event::MemoryMeasured { .. }
             | Event::ConnectionsCounted { .. }
             | Event::Looked { .. }

@@ -191,10 +191,6 @@ impl Supervisor {
     /// Takes one fact and answers with what is to be done, in order.
     pub fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
         self.cores.note(&event, now);
-        if matches!(event, Event::OrphanReaped { .. }) {
-            // Hundreds may come at once, none of them ends anything, and a tick comes after them.
-            return self.answer(now, event);
-        }
         let mut orders = self.make_rounds(now);
         orders.extend(self.answer(now, event));
         if let Some(end) = orders.iter().position(|order| matches!(order, Action::Exit(_)))
@@ -228,12 +224,13 @@ impl Supervisor {
                 let status = Box::new(self.status(now));
                 return vec![Action::Show { client: *client, page: *page, status }];
             }
-            (Event::OrphanReaped { pid, status }, _) => {
+            (Event::OrphansReaped { dead }, _) => {
                 if let State::Sweeping(sweep) = &mut self.state {
                     sweep.look_soon(now);
                 }
-                let told = Notice::OrphanReaped { pid: *pid, status: *status };
-                return self.kept_in_mind(vec![Action::Log(told)], now);
+                let told =
+                    |(pid, status): &_| Action::Log(Notice::OrphanReaped { pid: *pid, status: *status });
+                return self.kept_in_mind(dead.iter().map(told).collect(), now);
             }
             (Event::Spawned { id, .. } | Event::SpawnFailed { id, .. }, Some(ordered)) if *id == ordered => {
                 self.unanswered = None;

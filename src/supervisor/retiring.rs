@@ -108,7 +108,7 @@ impl Retirement {
             | Event::WorkersWatched { .. }
             | Event::WorkerEnded { .. }
             | Event::KillRefused { .. }
-            | Event::OrphanReaped { .. }
+            | Event::OrphansReaped { .. }
             | Event::RequestsServed { .. }
             | Event::MemoryMeasured { .. }
             | Event::ConnectionsCounted { .. }

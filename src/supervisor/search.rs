@@ -76,7 +76,7 @@ impl Search {
             | Event::Exited { .. }
             | Event::GroupGone { .. }
             | Event::KillRefused { .. }
-            | Event::OrphanReaped { .. }
+            | Event::OrphansReaped { .. }
             | Event::RequestsServed { .. }
             | Event::MemoryMeasured { .. }
             | Event::ConnectionsCounted { .. }

@@ -289,7 +289,7 @@ impl Incumbent {
             | Event::WorkersWatched { .. }
             | Event::WorkerEnded { .. }
             | Event::KillRefused { .. }
-            | Event::OrphanReaped { .. }
+            | Event::OrphansReaped { .. }
             | Event::RequestsServed { .. }
             | Event::MemoryMeasured { .. }
             | Event::Looked { .. }

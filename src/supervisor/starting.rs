@@ -38,7 +38,7 @@ pub(super) fn while_waiting(start: Start, until: Instant, event: &Event, turn: &
         | Event::WorkerEnded { .. }
         | Event::Swept { .. }
         | Event::KillRefused { .. }
-        | Event::OrphanReaped { .. }
+        | Event::OrphansReaped { .. }
         | Event::RequestsServed { .. }
         | Event::MemoryMeasured { .. }
         | Event::ConnectionsCounted { .. }

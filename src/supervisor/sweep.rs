@@ -71,7 +71,7 @@ impl Sweep {
             | Event::Exited { .. }
             | Event::GroupGone { .. }
             | Event::KillRefused { .. }
-            | Event::OrphanReaped { .. }
+            | Event::OrphansReaped { .. }
             | Event::HeirSought { .. }
             | Event::WorkersWatched { .. }
             | Event::WorkerEnded { .. }

@@ -8,7 +8,9 @@ use super::signals::{self, To};
 use super::spawn::{Extras, Ground};
 use super::workers::{self, Found, Gunicorn};
 use super::{Reaping, System, Word, pid_file, reap};
-use crate::supervisor::{Event, GenerationId, Outcome, Pid, Signal, Slot, SpawnCause, SpawnError, Target};
+use crate::supervisor::{
+    Event, ExitStatus, GenerationId, Outcome, Pid, Signal, Slot, SpawnCause, SpawnError, Target,
+};
 use nix::errno::Errno;
 use nix::unistd::{getpgid, getpid};
 use std::mem;
@@ -138,43 +140,50 @@ impl System {
 
     /// Reaps whoever is dead, but for leaders: they are told, and stay until they are ordered to be reaped.
     pub(super) fn reap(&mut self, events: &mut Vec<Event>) {
-        // Whoever forks without end does not keep ostler from its signals.
-        self.reaping = Reaping::Due;
+        let mut dead = Vec::new();
+        let leader = self.reap_orphans(&mut dead);
+        if !dead.is_empty() {
+            events.push(Event::OrphansReaped { dead });
+        }
+        if let Some((leader, status)) = leader
+            && let Some(process) = self.processes.iter_mut().find(|process| process.is_led_by(leader))
+        {
+            process.leader = Leader::Zombie;
+            // Who is left without a master has nothing to serve for.
+            process.workers.clear();
+            process.count_the_last(events, &mut self.passage, self.steered);
+            let outcome = match self.recipe.failure(&process.report) {
+                Some(error) => Outcome::NeverRan(error),
+                None => Outcome::Ended(status),
+            };
+            let own = Pid(getpid().as_raw());
+            let heir = workers::heir(own, leader, process.group);
+            events.push(Event::Exited { id: process.id, outcome, heir });
+        }
+    }
+
+    /// Up to the first leader: its pid comes first until it is reaped, so the others have to wait for that.
+    fn reap_orphans(&mut self, dead: &mut Vec<(Pid, ExitStatus)>) -> Option<(Pid, ExitStatus)> {
         for _ in 0..REAPS {
-            let (pid, status) = match reap::peek() {
-                Ok(Some(dead)) => dead,
+            match reap::peek() {
                 Ok(None) => {
                     self.reaping = Reaping::Done;
-                    break;
+                    return None;
                 }
-                Err(_) => {
+                Ok(Some(leader)) if self.processes.iter().any(|process| process.is_led_by(leader.0)) => {
+                    self.reaping = Reaping::Done;
+                    return Some(leader);
+                }
+                Ok(Some(orphan)) if reap::reap(orphan.0).is_ok() => dead.push(orphan),
+                Ok(Some(_)) | Err(_) => {
                     self.reaping = Reaping::Refused;
-                    break;
+                    return None;
                 }
-            };
-            let leader = |process: &&mut Process| process.pid == pid && process.leader != Leader::Reaped;
-            if let Some(process) = self.processes.iter_mut().find(leader) {
-                // Its pid comes first until it is reaped, so the others have to wait for that.
-                self.reaping = Reaping::Done;
-                process.leader = Leader::Zombie;
-                // Who is left without a master has nothing to serve for.
-                process.workers.clear();
-                process.count_the_last(events, &mut self.passage, self.steered);
-                let outcome = match self.recipe.failure(&process.report) {
-                    Some(error) => Outcome::NeverRan(error),
-                    None => Outcome::Ended(status),
-                };
-                let own = Pid(getpid().as_raw());
-                let heir = workers::heir(own, pid, process.group);
-                events.push(Event::Exited { id: process.id, outcome, heir });
-                return;
             }
-            if reap::reap(pid).is_err() {
-                self.reaping = Reaping::Refused;
-                break;
-            }
-            events.push(Event::OrphanReaped { pid, status });
         }
+        // Whoever forks without end does not keep ostler from its signals.
+        self.reaping = Reaping::Due;
+        None
     }
 
     pub(super) fn forget_the_gone(&mut self, events: &mut Vec<Event>) {

@@ -81,6 +81,11 @@ impl Process {
         speech
     }
 
+    /// Is this its leader, alive or not reaped yet?
+    pub(super) fn is_led_by(&self, pid: Pid) -> bool {
+        self.pid == pid && self.leader != Leader::Reaped
+    }
+
     /// What is still to come of its stdout, which others than its group may have too.
     pub(super) fn into_stdout(self) -> Option<LogPipe> {
         match self.counter {

@@ -37,9 +37,11 @@ impl Judge {
             | Event::DiskSeen { .. }
             | Event::GrownSearched { .. } => {}
             Event::Swept { signal, left } => self.swept(signal, &left),
-            Event::OrphanReaped { pid, status } => {
+            Event::OrphansReaped { dead } => {
                 self.orphan_ended();
-                self.owe(Action::Log(Notice::OrphanReaped { pid, status }));
+                for (pid, status) in dead {
+                    self.owe(Action::Log(Notice::OrphanReaped { pid, status }));
+                }
             }
             Event::RequestsServed { id, count } => {
                 // A source has spoken, even if it tells only of what is left out.

@@ -22,7 +22,7 @@ pub(crate) enum Nonsense {
     Exited(Whose, Outcome, Option<i32>),
     GroupGone(Whose),
     KillRefused(Whose),
-    Orphan(i32, ExitStatus),
+    Orphans(Vec<(i32, ExitStatus)>),
     Served(Whose, u64),
     Looked(Whose, Sight),
     DrainChecked(Slot, Queue),
@@ -53,7 +53,10 @@ impl Nonsense {
             }
             Self::GroupGone(whose) => Event::GroupGone { id: whose.among(newest) },
             Self::KillRefused(whose) => Event::KillRefused { id: whose.among(newest) },
-            Self::Orphan(pid, status) => Event::OrphanReaped { pid: Pid(pid), status },
+            Self::Orphans(dead) => {
+                let dead = dead.into_iter().map(|(pid, status)| (Pid(pid), status)).collect();
+                Event::OrphansReaped { dead }
+            }
             Self::Served(whose, count) => Event::RequestsServed { id: whose.among(newest), count },
             Self::Looked(whose, sight) => Event::Looked { id: whose.among(newest), sight },
             Self::DrainChecked(slot, queue) => Event::DrainChecked { slot, queue },
@@ -125,7 +128,7 @@ pub(crate) fn nonsense() -> impl Strategy<Value = Nonsense> {
             .prop_map(|(whose, outcome, heir)| Nonsense::Exited(whose, outcome, heir)),
         16 => whose().prop_map(Nonsense::GroupGone),
         2 => whose().prop_map(Nonsense::KillRefused),
-        1 => (any::<i32>(), status()).prop_map(|(pid, status)| Nonsense::Orphan(pid, status)),
+        1 => vec((any::<i32>(), status()), 1..4).prop_map(Nonsense::Orphans),
         14 => (whose(), count()).prop_map(|(whose, count)| Nonsense::Served(whose, count)),
         16 => (whose(), sight()).prop_map(|(whose, sight)| Nonsense::Looked(whose, sight)),
         10 => (slot(), queue).prop_map(|(slot, queue)| Nonsense::DrainChecked(slot, queue)),

@@ -92,7 +92,7 @@ pub(super) fn served(id: u32, count: u64) -> Event {
 }
 
 pub(super) fn orphan() -> Event {
-    Event::OrphanReaped { pid: Pid(77), status: ExitStatus::Exited(0) }
+    Event::OrphansReaped { dead: vec![(Pid(77), ExitStatus::Exited(0))] }
 }
 
 pub(super) fn saw(id: u32, door: Door, workers: &[(u64, bool)]) -> Event {
