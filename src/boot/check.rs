@@ -18,6 +18,7 @@ use std::io::{self, Write};
 ///
 /// # Errors
 /// As [`boot`](super::boot).
+// Not inlined, as `patiently` is not: for the stack of PID 1.
 #[inline(never)]
 pub fn check(overrides: &Overrides, command: &[OsString]) -> Result<u8> {
     let environment: Vec<_> = std::env::vars_os().collect();
