@@ -272,8 +272,16 @@ impl Swarm {
         self.log().matches("handed-over").count()
     }
 
+    /// Of each container by itself: `docker service logs` does not always come to an end.
     fn log(&self) -> String {
-        words(&docker(&["service", "logs", "--raw", &self.service()]))
+        self.containers().iter().map(|container| log(container)).collect()
+    }
+
+    /// Those that run, and those that have ended.
+    fn containers(&self) -> Vec<String> {
+        let label = format!("label=com.docker.stack.namespace={}", self.stack);
+        let ids = docker(&["ps", "-aq", "-f", &label]);
+        String::from_utf8_lossy(&ids.stdout).split_whitespace().map(str::to_owned).collect()
     }
 }
 
@@ -286,10 +294,8 @@ impl Drop for Swarm {
         docker(&["stack", "rm", &self.stack]);
         docker(&["swarm", "leave", "--force"]);
         // Its containers drain; nobody waits for that.
-        let label = format!("label=com.docker.stack.namespace={}", self.stack);
-        let left = docker(&["ps", "-aq", "-f", &label]);
-        for id in String::from_utf8_lossy(&left.stdout).split_whitespace() {
-            docker(&["rm", "-f", id]);
+        for container in self.containers() {
+            docker(&["rm", "-f", &container]);
         }
         if !self.bridge {
             docker(&["network", "rm", BRIDGE]);
