@@ -1,8 +1,8 @@
 //! What is to be done, as the pure room orders it from the edge: the imperative.
 
-use super::event::{Client, GenerationId, Pid, Signal, Slot};
 use super::notice::Notice;
 use super::status::Status;
+use super::terms::{Client, GenerationId, Pid, Signal, Slot};
 use std::num::NonZeroUsize;
 
 /// Whom a signal is for.

@@ -1,8 +1,9 @@
 //! Core files of which only the newest are to be kept: when they are looked through.
 
 use super::action::Action;
-use super::event::{Core, Event, ExitStatus, Outcome};
+use super::event::Event;
 use super::notice::Notice;
+use super::terms::{Core, ExitStatus, Outcome};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 

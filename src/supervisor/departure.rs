@@ -1,9 +1,10 @@
 //! A generation on its way out: told to stop, or its leader dead already. SIGTERM, the grace period, SIGKILL.
 
 use super::action::{Action, Target};
-use super::event::{Event, ExitStatus, Outcome, Signal};
+use super::event::Event;
 use super::generation::Generation;
 use super::notice::{Cause, Notice};
+use super::terms::{ExitStatus, Outcome, Signal};
 use super::turn::Turn;
 use super::workers::Manner;
 use std::time::{Duration, Instant};

@@ -4,12 +4,13 @@
 use super::action::Answer;
 use super::delay::Stop;
 use super::departure::{Departure, Gone, Rest};
-use super::event::{Event, Outcome, Signal, SpawnCause, SpawnError};
+use super::event::Event;
 use super::generation::{Fate, Generation};
 use super::notice::{Cause, Notice};
 use super::restart::{Next, backoff};
 use super::serving::Incumbent;
 use super::sweep::Sweep;
+use super::terms::{Outcome, Signal, SpawnCause, SpawnError};
 use super::turn::Turn;
 use super::{Restart, Start, State};
 use std::time::{Duration, Instant};

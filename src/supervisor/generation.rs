@@ -1,8 +1,8 @@
 //! One generation of the child: what it may use, what it has used.
 
 use super::budget::{Limits, RecycleReason};
-use super::event::{GenerationId, Outcome, Pid, Slot};
 use super::notice::{Cause, Notice};
+use super::terms::{GenerationId, Outcome, Pid, Slot};
 use super::turn::Turn;
 use std::time::{Duration, Instant};
 

@@ -7,12 +7,13 @@ use super::budget::RecycleReason;
 use super::delay::Pace;
 use super::departure::Departure;
 use super::ending::{Ending, Then};
-use super::event::{Event, Outcome, Signal, View};
+use super::event::Event;
 use super::generation::{Fate, Generation};
 use super::notice::{Cause, Notice};
 use super::readiness::{Lack, Readiness, Verdict};
 use super::retiring::{Outgoing, Retirement};
 use super::serving::Incumbent;
+use super::terms::{Outcome, Signal, View};
 use super::turn::Turn;
 use std::time::{Duration, Instant};
 

@@ -3,8 +3,9 @@
 use super::Recycle;
 use super::action::Action;
 use super::budget::RecycleReason;
-use super::event::{Event, GenerationId};
+use super::event::Event;
 use super::notice::Notice;
+use super::terms::GenerationId;
 use super::workers::Manner;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! What a signal that ostler gets is taken for.
 
-use super::event::Signal;
+use super::terms::Signal;
 use std::fmt;
 
 /// There are signals up to this number (signal(7)).

@@ -4,7 +4,7 @@
 
 use super::action::Action;
 use super::budget::until_spent;
-use super::event::{GenerationId, View};
+use super::terms::{GenerationId, View};
 use super::turn::Turn;
 use std::mem;
 use std::time::{Duration, Instant};

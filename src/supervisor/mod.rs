@@ -37,6 +37,7 @@ mod silence;
 mod starting;
 mod status;
 mod sweep;
+mod terms;
 mod turn;
 mod watch;
 mod workers;
@@ -44,10 +45,7 @@ mod workers;
 pub use action::{Action, Answer, Command, Page, Target};
 pub use budget::{Budget, Limits, RecycleReason};
 pub use disk::{DiskUse, Grown, Search as DiskSearch};
-pub use event::{
-    Client, Core, Door, Event, ExitStatus, GenerationId, Kin, Left, Outcome, Pid, Queue, Sight, Signal, Slot,
-    SpawnCause, SpawnError, View, Worker,
-};
+pub use event::Event;
 pub use history::{Course, PastRecycle, Totals};
 pub use meaning::{Meaning, Meanings};
 pub use notice::{Cause, Notice};
@@ -55,6 +53,10 @@ pub use policy::{Expected, Follow, Policy, Ready, Recipient, Recycle, Restart, R
 pub use readiness::Lack;
 pub use silence::Cure;
 pub use status::{Certainty, Next, Phase, Portrait, Role, Spending, Status, Trouble};
+pub use terms::{
+    Client, Core, Door, ExitStatus, GenerationId, Kin, Left, Outcome, Pid, Queue, Sight, Signal, Slot,
+    SpawnCause, SpawnError, View, Worker,
+};
 pub use workers::Manner;
 
 use cores::Cores;
@@ -65,7 +67,7 @@ use fastrand::Rng;
 use handover::{Handover, Successor};
 use history::History;
 use publishing::Publishing;
-use restart::{Ends, steer_again};
+use restart::{Ends, Steering};
 use retiring::Retirement;
 use search::Search;
 use serving::Incumbent;
@@ -100,15 +102,6 @@ pub struct Supervisor {
     /// A start was ordered and is not answered yet; what else is told meanwhile comes after the answer.
     unanswered: Option<GenerationId>,
     deferred: VecDeque<Event>,
-}
-
-/// Whether new connections go where they should.
-#[derive(Debug, Default)]
-struct Steering {
-    /// Of the last order, in a row.
-    failures: u32,
-    /// It has failed; it is given again then.
-    again: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -305,8 +298,7 @@ impl Supervisor {
         };
         let mut orders = turn.orders;
         if let Event::SteerFailed { .. } = event {
-            let failures = self.steering.failures.saturating_add(1);
-            self.steering = Steering { failures, again: Some(now + steer_again(failures)) };
+            self.steering.failed(now);
         }
         self.remember(&orders);
         if *event == Event::Tick

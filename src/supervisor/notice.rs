@@ -3,9 +3,9 @@
 use super::action::Answer;
 use super::budget::{Limits, RecycleReason};
 use super::disk::{DiskUse, Grown};
-use super::event::{Core, ExitStatus, GenerationId, Left, Outcome, Pid, Signal, SpawnError, View};
 use super::readiness::Lack;
 use super::silence::Cure;
+use super::terms::{Core, ExitStatus, GenerationId, Left, Outcome, Pid, Signal, SpawnError, View};
 use super::workers::Manner;
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! What the supervisor decides by, as configured.
 
 use super::budget::Budget;
-use super::event::Signal;
 use super::meaning::Meanings;
 use super::silence::Cure;
+use super::terms::Signal;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 

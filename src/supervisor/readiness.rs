@@ -1,6 +1,6 @@
 //! When a successor counts as ready: what it has to show, and what shows that it will never be.
 
-use super::event::{Door, Sight};
+use super::terms::{Door, Sight};
 use super::{Policy, Ready};
 use std::collections::BTreeSet;
 use std::fmt;

@@ -48,9 +48,25 @@ pub(super) fn retry(min_age: Duration, failures: u32) -> Duration {
     doubled(first, failures).min(LONGEST_RETRY.max(first))
 }
 
+/// Whether new connections go where they should.
+#[derive(Debug, Default)]
+pub(super) struct Steering {
+    /// Of the last order, in a row.
+    failures: u32,
+    /// It has failed; it is given again then.
+    pub(super) again: Option<Instant>,
+}
+
+impl Steering {
+    pub(super) fn failed(&mut self, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        self.again = Some(now + steer_again(self.failures));
+    }
+}
+
 /// How long to wait after steering has failed for the `failures`th time in a row: a second, doubled each time, at most
 /// 30 s. Clients may wait meanwhile where nobody serves.
-pub(super) fn steer_again(failures: u32) -> Duration {
+fn steer_again(failures: u32) -> Duration {
     doubled(SHORTEST_RETRY, failures).min(LONGEST)
 }
 

@@ -7,10 +7,11 @@ use super::budget::RecycleReason;
 use super::delay::Pace;
 use super::departure::Departure;
 use super::ending::{Ending, Then};
-use super::event::{Event, Outcome, Queue, Signal};
+use super::event::Event;
 use super::generation::{Fate, Generation};
 use super::notice::{Cause, Notice};
 use super::serving::Incumbent;
+use super::terms::{Outcome, Queue, Signal};
 use super::turn::Turn;
 use std::time::{Duration, Instant};
 

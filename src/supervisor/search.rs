@@ -5,11 +5,12 @@ use super::State;
 use super::action::{Action, Answer};
 use super::departure::Departure;
 use super::ending::{Ending, Then};
-use super::event::{Event, ExitStatus, Outcome, Signal};
+use super::event::Event;
 use super::generation::Fate;
 use super::notice::{Cause, Notice};
 use super::policy::Follow;
 use super::serving::Incumbent;
+use super::terms::{ExitStatus, Outcome, Signal};
 use super::turn::Turn;
 use std::time::{Duration, Instant};
 

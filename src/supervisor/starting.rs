@@ -2,12 +2,13 @@
 
 use super::State;
 use super::action::Answer;
-use super::event::{Event, GenerationId, Slot};
+use super::event::Event;
 use super::generation::Generation;
 use super::notice::Notice;
 use super::restart::backoff;
 use super::serving::Incumbent;
 use super::sweep::Sweep;
+use super::terms::{GenerationId, Slot};
 use super::turn::Turn;
 use std::time::{Duration, Instant};
 

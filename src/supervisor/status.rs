@@ -3,12 +3,12 @@
 use super::budget::Limits;
 use super::delay::Stop;
 use super::ending::Then;
-use super::event::GenerationId;
 use super::generation::{Fate, Generation};
 use super::handover::Successor;
 use super::history::{PastRecycle, Totals};
 use super::retiring::Outgoing;
 use super::serving::Incumbent;
+use super::terms::GenerationId;
 use super::{State, Supervisor, Workers};
 use std::time::{Duration, Instant};
 

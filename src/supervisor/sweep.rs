@@ -4,8 +4,9 @@
 use super::State;
 use super::action::{Action, Answer};
 use super::departure::Force;
-use super::event::{Event, Kin, Left, Signal};
+use super::event::Event;
 use super::notice::Notice;
+use super::terms::{Kin, Left, Signal};
 use super::turn::Turn;
 use std::time::{Duration, Instant};
 

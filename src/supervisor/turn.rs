@@ -2,10 +2,10 @@
 
 use super::action::{Action, Answer, Target};
 use super::delay::Stop;
-use super::event::{Client, GenerationId, Signal, Slot};
 use super::notice::Notice;
 use super::restart::Ends;
 use super::silence::Silence;
+use super::terms::{Client, GenerationId, Signal, Slot};
 use super::{Policy, Recipient, Start, State};
 use fastrand::Rng;
 use std::time::Instant;

@@ -2,7 +2,7 @@
 
 use super::Policy;
 use super::action::Action;
-use super::event::Slot;
+use super::terms::Slot;
 use super::turn::Turn;
 use std::time::{Duration, Instant};
 

@@ -3,8 +3,8 @@
 
 use super::Workers as Wanted;
 use super::action::Action;
-use super::event::{ExitStatus, GenerationId, Pid, Signal};
 use super::notice::Notice;
+use super::terms::{ExitStatus, GenerationId, Pid, Signal};
 use super::turn::Turn;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@
 //!
 //! A row is `(milliseconds since its start, sight, verdict)`.
 
-use super::super::event::{Signal, View, Worker};
+use super::super::terms::{Signal, View, Worker};
 use super::super::{Budget, Expected, Follow, Meanings, Recipient, Recycle, Restart, RestartLimit, Workers};
 use super::*;
 
