@@ -3,6 +3,7 @@
 
 mod support;
 
+use nix::unistd::{Pid, getsid};
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
@@ -116,6 +117,9 @@ fn suspended(flags: &[&str]) -> (Terminal, Namespace, [u32; 3]) {
     let (leader, ostler) = (leader(&namespace), namespace.init());
     eventually("there are three", || children(leader).len() == 1 && children(ostler).len() == 2);
     let [member, stranger] = [children(leader)[0], children(ostler)[1]];
+    // Until it has called setsid(2) it is of the leader's group, and would be stopped with that for ever.
+    let itself = Pid::from_raw(stranger.cast_signed());
+    eventually("the stranger is one", || getsid(Some(itself)) == Ok(itself));
     terminal.press(CTRL_Z);
     eventually("its group is stopped", || [leader, member].iter().all(|pid| state(*pid) == Some('T')));
     (terminal, namespace, [leader, member, stranger])
