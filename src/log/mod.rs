@@ -31,11 +31,10 @@ impl Log {
 
     /// Tells what the supervisor has to tell.
     pub fn notice(&mut self, notice: &Notice) {
-        // Hundreds may come at once: not worth a record that nobody wants.
-        if matches!(notice, Notice::OrphanReaped { .. }) && !self.wants(self.logging.orphans) {
-            return;
+        let orphans = Some(self.logging.orphans).filter(|level| self.wants(*level));
+        for record in Record::of(notice, orphans) {
+            self.write(&record);
         }
-        self.write(&Record::of(notice, self.logging.orphans));
     }
 
     /// Writes one line, or counts it as dropped.

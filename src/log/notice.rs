@@ -3,7 +3,7 @@
 use super::record::Record;
 use crate::config::Level;
 use crate::supervisor::{
-    Answer, Cause, Core, ExitStatus, Grown, Left, Manner, Notice, Outcome, RecycleReason, Signal, View,
+    Answer, Cause, Core, ExitStatus, Grown, Left, Manner, Notice, Outcome, Pid, RecycleReason, Signal, View,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -39,11 +39,17 @@ impl Record {
         }
     }
 
-    /// The record of a notice. `orphans` is the level at which reaped orphans are told.
+    /// The records of a notice: one for each of the orphans that were reaped, at this level if they are to be told of at all; one
+    /// for all else.
     #[must_use]
     #[expect(clippy::too_many_lines, reason = "a table: a row for each notice")]
-    pub fn of(notice: &Notice, orphans: Level) -> Self {
-        match notice {
+    pub fn of(notice: &Notice, orphans: Option<Level>) -> Vec<Self> {
+        let record = match notice {
+            // Hundreds may come at once: not worth records that nobody wants.
+            Notice::OrphansReaped { dead } => {
+                let told = |level| dead.iter().map(move |dead| Self::of_orphan(level, dead)).collect();
+                return orphans.map_or_else(Vec::new, told);
+            }
             Notice::GenerationStarted { id, pid, limits } => {
                 Self::new(Level::Info, "generation-started", "the program is being executed")
                     .with("generation", id.0)
@@ -278,10 +284,14 @@ impl Record {
                 Self::new(Level::Info, "signal-dropped", "no leader is there to take it")
                     .with("signal", name(*signal))
             }
-            Notice::OrphanReaped { pid, status } => Self::new(orphans, "orphan-reaped", describe(*status))
-                .with("pid", pid.0)
-                .with("exit_code", status.code()),
-        }
+        };
+        vec![record]
+    }
+
+    fn of_orphan(level: Level, (pid, status): &(Pid, ExitStatus)) -> Self {
+        Self::new(level, "orphan-reaped", describe(*status))
+            .with("pid", pid.0)
+            .with("exit_code", status.code())
     }
 }
 

@@ -136,16 +136,23 @@ impl Serialize for Line<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervisor::{GenerationId, Notice, RecycleReason, SpawnCause, SpawnError};
+    use crate::supervisor::{
+        ExitStatus, GenerationId, Notice, Pid, RecycleReason, Signal, SpawnCause, SpawnError,
+    };
     use proptest::prelude::*;
     use std::time::Duration;
 
     const EPOCH: SystemTime = SystemTime::UNIX_EPOCH;
 
+    fn one(notice: &Notice) -> Record {
+        let [record] = <[_; 1]>::try_from(Record::of(notice, None)).unwrap();
+        record
+    }
+
     fn recycle() -> Record {
         let reason = RecycleReason::Requests { used: 5003, limit: 5000 };
         let age = Duration::from_micros(93_250_400);
-        Record::of(&Notice::RecycleStarted { id: GenerationId(2), reason, age }, Level::Debug)
+        one(&Notice::RecycleStarted { id: GenerationId(2), reason, age })
     }
 
     #[test]
@@ -167,10 +174,22 @@ mod tests {
     }
 
     #[test]
+    fn each_orphan_has_a_line_if_anybody_wants_it() {
+        let dead = vec![(Pid(7), ExitStatus::Exited(0)), (Pid(9), ExitStatus::Signaled(Signal::TERM))];
+        let notice = Notice::OrphansReaped { dead };
+        let told = Record::of(&notice, Some(Level::Warn));
+        let lines: Vec<_> = told.iter().map(|record| record.text(EPOCH)).collect();
+        assert!(lines.iter().all(|line| line.contains(" ostler warn orphan-reaped: ")), "{lines:?}");
+        assert!(lines[0].ends_with(" pid=7 exit_code=0\n"), "{lines:?}");
+        assert!(lines[1].ends_with(" pid=9 exit_code=143\n"), "{lines:?}");
+        assert_eq!((lines.len(), Record::of(&notice, None).len()), (2, 0));
+    }
+
+    #[test]
     fn a_line_is_one_line_and_fits_a_pipe() {
         let error = SpawnError { cause: SpawnCause::NotFound, message: "a\nb\"".repeat(3000) };
         let notice = Notice::SpawnFailed { id: GenerationId(1), error, retry_in: None };
-        let record = Record::of(&notice, Level::Debug);
+        let record = one(&notice);
         for line in [record.text(EPOCH), record.json(EPOCH)] {
             assert!(line.len() <= LONGEST_LINE && line.ends_with('\n') && line.lines().count() == 1);
         }

@@ -138,7 +138,10 @@ impl History {
             }
             Notice::WorkersCrash { .. } => self.crashed = Some(now),
             Notice::GraceExpired { .. } => totals.grace_expired = totals.grace_expired.saturating_add(1),
-            Notice::OrphanReaped { .. } => totals.orphans = totals.orphans.saturating_add(1),
+            Notice::OrphansReaped { dead } => {
+                let count = u64::try_from(dead.len()).unwrap_or(u64::MAX);
+                totals.orphans = totals.orphans.saturating_add(count);
+            }
             Notice::OutputDropped { lines } => {
                 totals.output_dropped = totals.output_dropped.saturating_add(*lines);
             }

@@ -221,9 +221,8 @@ impl Supervisor {
                 if let State::Sweeping(sweep) = &mut self.state {
                     sweep.look_soon(now);
                 }
-                let told =
-                    |(pid, status): &_| Action::Log(Notice::OrphanReaped { pid: *pid, status: *status });
-                return self.kept_in_mind(dead.iter().map(told).collect(), now);
+                let told = Notice::OrphansReaped { dead: dead.clone() };
+                return self.kept_in_mind(vec![Action::Log(told)], now);
             }
             (Event::Spawned { id, .. } | Event::SpawnFailed { id, .. }, Some(ordered)) if *id == ordered => {
                 self.unanswered = None;

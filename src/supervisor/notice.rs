@@ -287,11 +287,9 @@ pub enum Notice {
         /// Which.
         signal: Signal,
     },
-    /// An orphan was reaped.
-    OrphanReaped {
-        /// Which process.
-        pid: Pid,
-        /// How it ended.
-        status: ExitStatus,
+    /// Orphans were reaped.
+    OrphansReaped {
+        /// Which processes, and how each ended.
+        dead: Vec<(Pid, ExitStatus)>,
     },
 }

@@ -152,7 +152,8 @@ impl Judge {
     pub(crate) fn step(&mut self, now: Instant, event: &Event, orders: &[Action]) -> Verdict {
         self.turn = Turn::new(now, event.clone());
         if self.has_exited() {
-            let silent = orders.iter().all(|order| matches!(order, Action::Log(Notice::OrphanReaped { .. })));
+            let silent =
+                orders.iter().all(|order| matches!(order, Action::Log(Notice::OrphansReaped { .. })));
             prop_assert!(silent, "{orders:?} after the end, on {event:?}");
             return Ok(());
         }

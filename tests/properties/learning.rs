@@ -39,9 +39,7 @@ impl Judge {
             Event::Swept { signal, left } => self.swept(signal, &left),
             Event::OrphansReaped { dead } => {
                 self.orphan_ended();
-                for (pid, status) in dead {
-                    self.owe(Action::Log(Notice::OrphanReaped { pid, status }));
-                }
+                self.owe(Action::Log(Notice::OrphansReaped { dead }));
             }
             Event::RequestsServed { id, count } => {
                 // A source has spoken, even if it tells only of what is left out.

@@ -87,7 +87,7 @@ impl Judge {
             | Notice::DiskFills { .. }
             | Notice::DiskGrown { .. }
             | Notice::OutputDropped { .. }
-            | Notice::OrphanReaped { .. } => {
+            | Notice::OrphansReaped { .. } => {
                 let Self { turn, members, .. } = self;
                 Err(TestCaseError::fail(format!(
                     "{notice:?} on {:?} of {turn:?}, with {members:#?}",

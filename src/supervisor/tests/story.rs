@@ -224,7 +224,10 @@ fn words(notice: &Notice) -> String {
         }
         Notice::SignalRefused { id } => format!("{id} refuses signals"),
         Notice::SignalDropped { signal } => format!("{} dropped", name(*signal)),
-        Notice::OrphanReaped { pid, .. } => format!("orphan {}", pid.0),
+        Notice::OrphansReaped { dead } => {
+            let pids: Vec<_> = dead.iter().map(|(pid, _)| pid.0.to_string()).collect();
+            format!("orphan {}", pids.join(", "))
+        }
     }
 }
 
