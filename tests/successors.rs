@@ -16,7 +16,7 @@ fn moody(port: u16) -> Namespace {
     command[1] = "moody:app".into();
     let namespace = held(command, port)
         .env("OSTLER_HEALTH_PATH", "/healthz")
-        .env("OSTLER_READY_TIMEOUT", "4s")
+        .env("OSTLER_READY_TIMEOUT", "6s")
         .env("OSTLER_MIN_AGE", "1s")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .start();

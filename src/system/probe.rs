@@ -18,69 +18,90 @@ const PAUSE: u32 = 20;
 const LONGEST_STATUS: usize = 256;
 
 #[derive(Debug)]
-pub(super) enum Probe {
+pub(super) struct Probe {
+    stage: Stage,
+    /// How the last connection failed, if one has.
+    refusal: Option<String>,
+}
+
+#[derive(Debug)]
+enum Stage {
     /// It waits to be accepted.
     Knocking { stream: OwnedFd },
     /// It was accepted, and has asked for the health path.
     Asking { stream: OwnedFd, answer: Vec<u8> },
-    /// It was answered wrongly; after so many looks there is another one.
-    Refused { why: String, looks: u32 },
+    /// It failed; after so many looks there is another one.
+    Refused { looks: u32 },
     /// It was accepted, and answered as it should be.
     Passed,
 }
 
+/// Why a connection failed.
+type Refusal = String;
+
 impl Probe {
-    /// Sends one to a slot.
+    /// Sends one to a slot. `None`: nothing reaches that slot alone.
     pub(super) fn start(door: &Address, slot: Slot) -> Option<Self> {
-        let started = match door.approach(slot)? {
-            Approach::Unix(path) => UnixAddr::new(&path).and_then(|path| knock(AddressFamily::Unix, &path)),
-            Approach::Tcp(addresses) => {
-                let mut knocks =
-                    addresses.into_iter().map(|address| knock_from_own_port(door, slot, address));
-                let first = knocks.next().unwrap_or(Err(Errno::EADDRNOTAVAIL));
-                first.or_else(|errno| knocks.find(Result::is_ok).unwrap_or(Err(errno)))
-            }
-        };
-        Some(match started {
-            Ok(stream) => Self::Knocking { stream },
-            Err(errno) => Self::Refused { why: format!("cannot connect: {}", errno.desc()), looks: PAUSE },
-        })
+        Some(Self::at(approach(door, slot)?, None))
+    }
+
+    /// This far, after another connection that failed like this.
+    fn at(reached: Result<Stage, Refusal>, before: Option<Refusal>) -> Self {
+        match reached {
+            Ok(stage) => Self { stage, refusal: before },
+            Err(why) => Self { stage: Stage::Refused { looks: PAUSE }, refusal: Some(why) },
+        }
     }
 
     /// Goes on with it. `path` is what to ask for.
     pub(super) fn look(self, door: &Address, slot: Slot, path: Option<&str>) -> Self {
-        match self {
-            Self::Knocking { stream } => match getsockopt(&stream, SocketError) {
-                Ok(0) if door.own_socket(slot).is_none() => refused("it has shut its socket down"),
+        let Self { stage, refusal } = self;
+        let reached = match stage {
+            Stage::Knocking { stream } => match getsockopt(&stream, SocketError) {
+                Ok(0) if door.own_socket(slot).is_none() => Err("it has shut its socket down".into()),
                 // It left the queue: a worker has accepted it.
                 Ok(0) if is_connected(&stream) && door.queue(slot) == Queue::Empty => match path {
-                    None => Self::Passed,
+                    None => Ok(Stage::Passed),
                     Some(path) => ask(stream, path),
                 },
-                Ok(0) => Self::Knocking { stream },
-                Ok(error) => refused(Errno::from_raw(error).desc()),
-                Err(errno) => refused(errno.desc()),
+                Ok(0) => Ok(Stage::Knocking { stream }),
+                Ok(error) => Err(Errno::from_raw(error).desc().into()),
+                Err(errno) => Err(errno.desc().into()),
             },
-            Self::Asking { stream, answer } => listen_to(stream, answer),
-            Self::Refused { looks: 0, .. } => Self::start(door, slot).unwrap_or(Self::Passed),
-            Self::Refused { why, looks } => Self::Refused { why, looks: looks.saturating_sub(1) },
-            Self::Passed => Self::Passed,
-        }
+            Stage::Asking { stream, answer } => listen_to(stream, answer),
+            Stage::Refused { looks: 0 } => approach(door, slot).unwrap_or(Ok(Stage::Passed)),
+            Stage::Refused { looks } => Ok(Stage::Refused { looks: looks.saturating_sub(1) }),
+            Stage::Passed => Ok(Stage::Passed),
+        };
+        Self::at(reached, refusal)
     }
 
     /// What it has shown so far.
     pub(super) fn seen(&self) -> Door {
-        match self {
-            Self::Knocking { .. } => Door::Closed,
-            Self::Asking { .. } => Door::Unhealthy("no answer yet".into()),
-            Self::Refused { why, .. } => Door::Unhealthy(why.clone()),
-            Self::Passed => Door::Open,
+        match (&self.stage, &self.refusal) {
+            (Stage::Passed, _) => Door::Open,
+            // The next one is no better until it has an answer.
+            (Stage::Knocking { .. } | Stage::Asking { .. } | Stage::Refused { .. }, Some(why)) => {
+                Door::Unhealthy(why.clone())
+            }
+            (Stage::Asking { .. }, None) => Door::Unhealthy("no answer yet".into()),
+            (Stage::Knocking { .. } | Stage::Refused { .. }, None) => Door::Closed,
         }
     }
 }
 
-fn refused(why: &str) -> Probe {
-    Probe::Refused { why: why.to_owned(), looks: PAUSE }
+/// Begins a connection that none but this slot can accept. `None`: there is no way to one.
+fn approach(door: &Address, slot: Slot) -> Option<Result<Stage, Refusal>> {
+    let begun = match door.approach(slot)? {
+        Approach::Unix(path) => UnixAddr::new(&path).and_then(|path| knock(AddressFamily::Unix, &path)),
+        Approach::Tcp(addresses) => {
+            let mut knocks = addresses.into_iter().map(|address| knock_from_own_port(door, slot, address));
+            let first = knocks.next().unwrap_or(Err(Errno::EADDRNOTAVAIL));
+            first.or_else(|errno| knocks.find(Result::is_ok).unwrap_or(Err(errno)))
+        }
+    };
+    let stage = begun.map(|stream| Stage::Knocking { stream });
+    Some(stage.map_err(|errno| format!("cannot connect: {}", errno.desc())))
 }
 
 /// A connection that the kernel gives to this slot by the port that it comes from.
@@ -131,30 +152,30 @@ pub(super) fn request(path: &str) -> String {
     )
 }
 
-fn ask(stream: OwnedFd, path: &str) -> Probe {
+fn ask(stream: OwnedFd, path: &str) -> Result<Stage, Refusal> {
     let request = request(path);
     // An empty send buffer takes it whole.
     match send(stream.as_raw_fd(), request.as_bytes(), MsgFlags::MSG_NOSIGNAL) {
-        Ok(sent) if sent == request.len() => Probe::Asking { stream, answer: Vec::new() },
-        Ok(_) => refused("the request was not taken whole"),
-        Err(errno) => refused(errno.desc()),
+        Ok(sent) if sent == request.len() => Ok(Stage::Asking { stream, answer: Vec::new() }),
+        Ok(_) => Err("the request was not taken whole".into()),
+        Err(errno) => Err(errno.desc().into()),
     }
 }
 
-fn listen_to(stream: OwnedFd, mut answer: Vec<u8>) -> Probe {
+fn listen_to(stream: OwnedFd, mut answer: Vec<u8>) -> Result<Stage, Refusal> {
     let mut bytes = [0; LONGEST_STATUS];
     match recv(stream.as_raw_fd(), &mut bytes, MsgFlags::empty()) {
-        Ok(0) => return refused("closed without an answer"),
+        Ok(0) => return Err("closed without an answer".into()),
         Ok(length) => answer.extend(bytes.get(..length).unwrap_or_default()),
-        Err(Errno::EAGAIN | Errno::EINTR) => return Probe::Asking { stream, answer },
-        Err(errno) => return refused(errno.desc()),
+        Err(Errno::EAGAIN | Errno::EINTR) => return Ok(Stage::Asking { stream, answer }),
+        Err(errno) => return Err(errno.desc().into()),
     }
     match status(&answer) {
-        Some(Ok(200..=299)) => Probe::Passed,
-        Some(Ok(_)) => refused(&first_line(&answer)),
-        Some(Err(())) => refused("the answer is not HTTP"),
-        None if answer.len() >= LONGEST_STATUS => refused("the answer is not HTTP"),
-        None => Probe::Asking { stream, answer },
+        Some(Ok(200..=299)) => Ok(Stage::Passed),
+        Some(Ok(_)) => Err(first_line(&answer)),
+        Some(Err(())) => Err("the answer is not HTTP".into()),
+        None if answer.len() >= LONGEST_STATUS => Err("the answer is not HTTP".into()),
+        None => Ok(Stage::Asking { stream, answer }),
     }
 }
 

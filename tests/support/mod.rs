@@ -48,10 +48,15 @@ pub fn fixture(name: &str) -> PathBuf {
 }
 
 /// Waits until `condition` holds; panics with `what` if it does not within the limit.
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    eventually_within(LIMIT, what, condition);
+}
+
+/// As `eventually`, with a limit of its own.
+pub fn eventually_within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
         sleep(Duration::from_millis(10));
     }
 }
@@ -237,8 +242,13 @@ impl Namespace {
 
     fn wait_for(&mut self, text: &str, read: impl Fn(&Self) -> String) {
         let start = Instant::now();
-        while !read(self).contains(text) {
-            assert!(!self.ended(), "ended before {text:?}; out: {}; err: {}", self.out(), self.err());
+        loop {
+            // Asked first: what was written before the end is there then.
+            let ended = self.ended();
+            if read(self).contains(text) {
+                return;
+            }
+            assert!(!ended, "ended before {text:?}; out: {}; err: {}", self.out(), self.err());
             assert!(start.elapsed() < LIMIT, "no {text:?}; out: {}; err: {}", self.out(), self.err());
             sleep(Duration::from_millis(10));
         }

@@ -18,7 +18,7 @@ pub const CTRL_C: &str = "\x03";
 pub const CTRL_BACKSLASH: &str = "\x1c";
 pub const CTRL_Z: &str = "\x1a";
 const CTRL_S: &str = "\x13";
-pub const CTRL_Q: &str = "\x11";
+const CTRL_Q: &str = "\x11";
 
 /// Dropping it is the hang-up.
 pub struct Terminal {
@@ -61,10 +61,18 @@ impl Terminal {
     /// Stops the screen as ctrl-S does, and waits until it is: the kernel looks at keys in its own time.
     pub fn stop(&self) {
         self.press(CTRL_S);
-        eventually("the screen is stopped", || {
-            let mut asked = [PollFd::new(self.slave.as_fd(), PollFlags::POLLOUT)];
-            poll(&mut asked, PollTimeout::ZERO) == Ok(0)
-        });
+        eventually("the screen is stopped", || !self.takes_output());
+    }
+
+    /// Lets it go on as ctrl-Q does, and waits until it does.
+    pub fn go_on(&self) {
+        self.press(CTRL_Q);
+        eventually("the screen goes on", || self.takes_output());
+    }
+
+    fn takes_output(&self) -> bool {
+        let mut asked = [PollFd::new(self.slave.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut asked, PollTimeout::ZERO) == Ok(1)
     }
 
     pub fn resize(&self, columns: u16, rows: u16) {
