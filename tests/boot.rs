@@ -317,8 +317,11 @@ fn the_binary_is_static_and_runs_in_an_empty_root() {
 
     let root = Folder::new();
     let copy = root.path("ostler");
-    fs::copy(OSTLER, &copy).unwrap();
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    // By another process: what another test forks meanwhile would have the copy open for writing, until it executes something,
+    // and nobody could execute that (ETXTBSY).
+    assert!(
+        std::process::Command::new("cp").args([OSTLER.as_ref(), copy.as_path()]).status().unwrap().success()
+    );
     let inside = |program: &str, arguments: &[&str]| {
         let mut command = std::process::Command::new("unshare");
         command.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--root"]);

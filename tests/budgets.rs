@@ -59,8 +59,9 @@ fn a_leak_is_kept_in_bounds_by_a_recycle() {
     });
     for line in namespace.events("recycle-started") {
         let used = field(&line, "memory");
-        assert!(line.contains("the memory budget is spent"), "{line}");
-        assert!((150 << 20..1 << 30).contains(&used) && field(&line, "max_memory") == 150 << 20, "{line}");
+        // Spent, or it would be by the time a successor is ready, if it grows slowly enough.
+        assert!(line.contains("memory budget "), "{line}");
+        assert!((100 << 20..1 << 30).contains(&used) && field(&line, "max_memory") == 150 << 20, "{line}");
     }
     // The control: what it needs when it is fresh, with its shared pages, fits; so nothing recycles without a leak.
     drop(namespace);

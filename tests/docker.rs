@@ -4,96 +4,11 @@
 
 mod support;
 
-use std::fs;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
-use support::terminal::{CTRL_C, Terminal};
-
-const LIMIT: Duration = Duration::from_mins(1);
-
-fn docker(arguments: &[&str]) -> Output {
-    Command::new("docker").args(arguments).output().unwrap()
-}
-
-fn text(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
-/// An image with nothing but ostler and busybox; removed with this.
-struct Image(String);
-
-impl Image {
-    fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("ostler-test-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(&name);
-        fs::create_dir_all(&folder).unwrap();
-        fs::copy(support::OSTLER, folder.join("ostler")).unwrap();
-        let busybox = Path::new("/bin/busybox");
-        assert!(busybox.exists(), "busybox is missing: apt-get install busybox-static (tests/setup does it)");
-        fs::copy(busybox, folder.join("busybox")).unwrap();
-        fs::copy(busybox, folder.join("sh")).unwrap();
-        compile(&folder.join("server"));
-        fs::write(folder.join("passwd"), "app:x:1000:1000::/:/sh\n").unwrap();
-        let dockerfile = "FROM scratch\nCOPY ostler busybox sh server /\nCOPY passwd /etc/\nENTRYPOINT [\"/ostler\", \"--\"]\n";
-        fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
-        text(&docker(&["build", "-q", "-t", &name, folder.to_str().unwrap()]));
-        fs::remove_dir_all(&folder).unwrap();
-        Self(name)
-    }
-
-    /// A container that runs a shell script under ostler; removed with it.
-    fn run(&self, options: &[&str], script: &str) -> Container {
-        let command = [&["run", "-d"], options, &[&self.0, "/sh", "-c", script]].concat();
-        Container(text(&docker(&command)))
-    }
-}
-
-impl Drop for Image {
-    fn drop(&mut self) {
-        docker(&["rmi", "-f", &self.0]);
-    }
-}
-
-struct Container(String);
-
-impl Container {
-    fn log(&self) -> String {
-        let output = docker(&["logs", &self.0]);
-        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat()
-    }
-
-    fn wait_for_log(&self, words: &str) {
-        let start = Instant::now();
-        while !self.log().contains(words) {
-            assert!(start.elapsed() < LIMIT, "no {words:?} in {}", self.log());
-            sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn exit_status(&self) -> String {
-        text(&docker(&["wait", &self.0]))
-    }
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        docker(&["rm", "-f", &self.0]);
-    }
-}
-
-/// The server that takes the socket it is handed, as one static file.
-fn compile(to: &Path) {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/server.rs");
-    let mut rustc = Command::new("rustc");
-    rustc.args(["--edition=2024", "-C", "target-feature=+crt-static", "-o"]).arg(to).arg(source);
-    text(&rustc.output().unwrap());
-}
+use std::time::Duration;
+use support::docker::{Container, Image, Sitting, docker, inspect, text};
+use support::eventually;
+use support::terminal::CTRL_C;
 
 /// As little as a container can have.
 const STRICT: [&str; 8] = [
@@ -164,9 +79,14 @@ fn whoever_came_by_docker_exec_is_asked_to_end_too() {
         text(&docker(&["stop", "-t", "30", &container.0]));
         (container.exit_status(), container.log())
     };
-    let (status, log) = end(&[]);
-    assert_eq!(status, "3", "{log}");
-    assert!(log.contains("others-left") && log.contains("guest\n"), "{log}");
+    // Whoever is no descendant has a second for that, which may be too short on a busy machine: once is enough.
+    let asked = (0..5).any(|_| {
+        let (status, log) = end(&[]);
+        assert_eq!(status, "3", "{log}");
+        assert!(log.contains("others-left"), "{log}");
+        log.contains("guest\n")
+    });
+    assert!(asked);
     // The control: under docker's own init it is only killed.
     let (_, log) = end(&["--init", "--entrypoint="]);
     assert!(!log.contains("guest\n"), "{log}");
@@ -199,21 +119,25 @@ fn behind_dockers_own_init_it_is_a_sub_reaper() {
 
 /// What the server of a container answers, asked from inside it.
 fn answer(container: &Container) -> String {
-    let output =
-        docker(&["exec", &container.0, "/busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:8000/"]);
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let mut answer = String::new();
+    eventually("it answers", || {
+        let output = container.exec(&["/busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:8000/"]);
+        answer = String::from_utf8_lossy(&output.stdout).into_owned();
+        !answer.is_empty()
+    });
+    answer
 }
 
 /// Recycles a container's server by hand, and waits until the successor has taken over and the other one is gone.
 fn hand_over(container: &Container) {
     container.wait_for_log("ready");
     let before = answer(container);
-    let told = text(&docker(&["exec", &container.0, "/ostler", "--recycle"]));
+    let told = text(&container.exec(&["/ostler", "--recycle"]));
     assert_eq!(told, "recycling generation 1");
     container.wait_for_log("generation-ended");
     assert!(container.log().contains("handed-over"), "{}", container.log());
     let after = answer(container);
-    assert!(!before.is_empty() && !after.is_empty() && before != after, "{before} {after}");
+    assert_ne!(before, after);
 }
 
 #[test]
@@ -303,56 +227,6 @@ fn a_program_that_holds_too_much_memory_is_recycled() {
     container.wait_for_log("generation=2");
 }
 
-/// `docker run -it`, with a person before it.
-struct Sitting {
-    terminal: Terminal,
-    client: Child,
-    _container: Container,
-}
-
-impl Sitting {
-    fn new(image: &Image, options: &[&str], command: &[&str]) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("{}-sitting-{}", image.0, NUMBER.fetch_add(1, Ordering::Relaxed));
-        let terminal = Terminal::new();
-        let mut client = Command::new("setsid");
-        client
-            .args(["--ctty", "docker", "run", "-it", "--name", &name])
-            .args(options)
-            .arg(&image.0)
-            .args(command);
-        let [stdin, stdout, stderr] = [0; 3].map(|_| Stdio::from(terminal.slave.try_clone().unwrap()));
-        let client = client.stdin(stdin).stdout(stdout).stderr(stderr).spawn().unwrap();
-        let container = Container(name);
-        // What it does may be seen before Docker itself is done with starting it.
-        support::eventually("the container runs", || {
-            docker(&["inspect", "-f", "{{.State.Running}}", &container.0]).stdout == b"true\n"
-        });
-        Self { terminal, client, _container: container }
-    }
-
-    /// Types a line, and waits for what the terminal shows of that and for what cat makes of it.
-    fn talk(&mut self, line: &str) {
-        self.terminal.press(&format!("{line}\n"));
-        support::eventually(line, || self.terminal.screen().matches(line).count() == 2);
-    }
-
-    fn end(&mut self) -> Option<i32> {
-        support::eventually("docker run ends", || {
-            self.terminal.screen();
-            self.client.try_wait().unwrap().is_some()
-        });
-        self.client.wait().unwrap().code()
-    }
-}
-
-impl Drop for Sitting {
-    fn drop(&mut self) {
-        let _ = self.client.kill();
-        let _ = self.client.wait();
-    }
-}
-
 /// ostler, and what is docker's own: tini, which is not put before ostler but in its place.
 const INITS: [(&[&str], &[&str]); 2] = [(&[], &["/busybox"]), (&["--init", "--entrypoint=/busybox"], &[])];
 
@@ -382,64 +256,47 @@ fn a_resized_terminal_is_told_of() {
         let mut sitting = Sitting::new(&image, options, &[before, &["sh", "-c", script]].concat());
         sitting.terminal.wait_for("ready");
         // Again and again: docker's client may not be listening yet, and the same size twice is no news.
-        let start = Instant::now();
-        while !sitting.terminal.screen().contains("43 132") {
-            assert!(start.elapsed() < LIMIT, "{}", sitting.terminal.screen());
+        eventually("the size is told", || {
             sitting.terminal.resize(131, 43);
             sitting.terminal.resize(132, 43);
             sleep(Duration::from_millis(200));
-        }
+            sitting.terminal.screen().contains("43 132")
+        });
         assert!(!sitting.terminal.screen().contains("30 100"), "the control");
         sitting.terminal.resize(100, 30);
         sitting.terminal.wait_for("30 100");
     }
 }
 
-/// As docker has found out by its health check: `starting`, `healthy`, `unhealthy`.
-fn health(container: &Container) -> String {
-    text(&docker(&["inspect", "--format", "{{.State.Health.Status}}", &container.0]))
-}
-
 #[test]
 #[ignore = "needs a Docker engine"]
 fn a_health_check_needs_nothing_but_ostler_in_the_image() {
     let image = Image::new();
-    let folder = std::env::temp_dir().join(format!("{}-health", image.0));
-    fs::create_dir_all(&folder).unwrap();
     let check = "HEALTHCHECK --interval=1s --timeout=5s --retries=1 CMD [\"/ostler\", \"--health\"]";
-    fs::write(folder.join("Dockerfile"), format!("FROM {}\n{check}\n", image.0)).unwrap();
-    let name = format!("{}-health", image.0);
-    text(&docker(&["build", "-q", "-t", &name, folder.to_str().unwrap()]));
-    fs::remove_dir_all(&folder).unwrap();
-    let checked = Image(name);
-    let wait_for = |container: &Container, wanted: &str| {
-        let start = Instant::now();
-        while health(container) != wanted {
-            assert!(start.elapsed() < LIMIT, "{} is not {wanted}: {}", health(container), container.log());
-            sleep(Duration::from_millis(100));
-        }
+    let checked = image.with("health", check);
+    let is = |container: &Container, wanted: &str| {
+        eventually(wanted, || inspect(&container.0, "{{.State.Health.Status}}") == wanted);
+    };
+    // Docker keeps what the last five checks said.
+    let says = |container: &Container, words: &str| {
+        let said = "{{range .State.Health.Log}}{{.Output}}{{end}}";
+        eventually(words, || inspect(&container.0, said).lines().any(|line| line.starts_with(words)));
     };
     // As hardened as can be, and by another user than root.
     let options = [&STRICT[..], &["--env=OSTLER_DRAIN_DELAY=60s"]].concat();
     let container = checked.run(&options, "exec /busybox sleep 300");
-    wait_for(&container, "healthy");
+    is(&container, "healthy");
+    says(&container, "healthy");
     docker(&["kill", "--signal=TERM", &container.0]);
-    wait_for(&container, "unhealthy");
-    let said = text(&docker(&[
-        "inspect",
-        "--format",
-        "{{range .State.Health.Log}}{{.Output}}{{end}}",
-        &container.0,
-    ]));
-    assert!(said.contains("healthy\n") && said.contains("not healthy: draining"), "{said}");
+    is(&container, "unhealthy");
+    says(&container, "not healthy: draining");
     // What people see, by docker exec.
-    let page = text(&docker(&["exec", &container.0, "/ostler", "--status"]));
-    assert!(
-        page.contains(": draining for ")
-            && page.contains(", not healthy")
-            && page.contains("generation   1: incumbent"),
-        "{page}"
-    );
+    eventually("the page says so", || {
+        let page = String::from_utf8(container.exec(&["/ostler", "--status"]).stdout).unwrap();
+        [": draining for ", ", not healthy", "generation   1: incumbent"]
+            .iter()
+            .all(|words| page.contains(words))
+    });
 }
 
 /// What the child is, by /proc.

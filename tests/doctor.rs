@@ -59,7 +59,16 @@ fn attention(told: &Value) -> Vec<&str> {
 fn container(script: &str) -> Namespace {
     let mut namespace = Setup::ostler(["sh", "-c", &format!("{script}\necho up; sleep 1000 & wait")]).start();
     namespace.wait_for_out("up");
+    sleeps(&namespace);
     namespace
+}
+
+/// Waits until what the server starts is what it is to be.
+fn sleeps(namespace: &Namespace) {
+    let name = |pid| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    eventually("a child of the server sleeps", || {
+        children(namespace.init()).into_iter().flat_map(children).any(|pid| name(pid) == "sleep\n")
+    });
 }
 
 #[test]
@@ -156,6 +165,7 @@ fn whoever_may_leave_a_core_is_told() {
         .env("OSTLER_ULIMIT_CORE", "unlimited")
         .start();
     namespace.wait_for_out("up");
+    sleeps(&namespace);
     let (told, status) = told(&namespace, &namespace.folder.0);
     assert_eq!((attention(&told), status), (vec!["core-limit"], 1), "{told:#}");
     let may = finding(&told, "core-limit")["may_dump"].as_array().unwrap().clone();
@@ -189,7 +199,12 @@ fn a_zombie_and_a_stopped_process_are_told_and_gone_when_they_are() {
     );
     assert_eq!(processes["stopped"], Value::Array(Vec::new()));
 
-    let server = children(namespace.init()).into_iter().find(|pid| state(*pid) == Some('S')).unwrap();
+    let mut server = None;
+    eventually("the server waits", || {
+        server = children(namespace.init()).into_iter().find(|pid| state(*pid) == Some('S'));
+        server.is_some()
+    });
+    let server = server.unwrap();
     kill(server, SIGSTOP);
     eventually("it is stopped", || state(server) == Some('T'));
     let (told_of, _) = told(&namespace, &namespace.folder.0);

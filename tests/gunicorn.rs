@@ -5,6 +5,8 @@ mod support;
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use support::load::{Connections, Tally, answers, both_workers_serve, load, stay};
 use support::venv::Version;
@@ -257,17 +259,13 @@ fn the_recycle_happens_although_nobody_reads_the_log() {
         .output(&writer)
         .start();
     eventually("gunicorn serves", || answers(port));
-    // WINCH (28) makes a line each, and is nothing to gunicorn in the foreground.
-    let full = || {
-        nix::poll::poll(
-            &mut [nix::poll::PollFd::new(std::os::fd::AsFd::as_fd(&writer), nix::poll::PollFlags::POLLOUT)],
-            0_u8,
-        ) == Ok(0)
-    };
-    eventually("the pipe is full", || {
-        namespace.signal(28);
-        full()
-    });
+    // Somebody else has filled the pipe.
+    let mut pipe = fs::File::options()
+        .write(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(format!("/proc/self/fd/{}", writer.as_raw_fd()))
+        .unwrap();
+    while pipe.write(b"x").is_ok() {}
     eventually("two recycles", || {
         load(port, 100, Connections::Fresh);
         namespace.folder.read("log").matches("Starting gunicorn").count() >= 3
@@ -289,7 +287,7 @@ fn a_request_in_flight_is_answered_before_the_child_is_gone() {
         let mut namespace = Setup::ostler(command).start();
         both_workers_serve(port);
         let slow = std::thread::spawn(move || stay(port, "/slow?seconds=1.5"));
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        eventually("a worker has it", || namespace.folder.path("begun").exists());
         namespace.signal(15);
         slow.join().unwrap();
         assert_eq!(namespace.end(), 0, "{version:?} {class}");

@@ -47,11 +47,13 @@ fn no_fresh_connection_fails_with_gunicorns_own_workers() {
 
 #[test]
 fn control_without_steering_hesitating_clients_are_reset() {
-    let port = free_port();
-    let setup = held(Version::New.command("uvicorn"), port).env("OSTLER_STEERING", "off");
-    let shown = handed_over(setup, port, 3);
-    println!("{shown:?}");
-    assert!(shown.fresh.dropped > 0, "the outgoing generation takes connections to its end: {shown:?}");
+    // Who takes a connection is chance.
+    let reset = (0..10).any(|_| {
+        let port = free_port();
+        let setup = held(Version::New.command("uvicorn"), port).env("OSTLER_STEERING", "off");
+        handed_over(setup, port, 3).fresh.dropped > 0
+    });
+    assert!(reset, "the outgoing generation takes connections to its end");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod support;
 use nix::sys::signal::Signal;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use support::load::both_workers_serve;
@@ -105,7 +106,8 @@ fn holds_out(namespace: &mut Namespace, attack: &mut Attack, what: &str) {
     assert!(attack.goes_on(), "{what}: the attack has ended by itself");
     let memory = rss_anon(init);
     assert!(memory < MOST_MEMORY, "{what}: {memory} KiB");
-    assert!(descriptors(init) <= before + 1, "{what}: descriptors");
+    // While it measures it has more of them.
+    eventually(&format!("{what}: descriptors"), || descriptors(init) <= before + 1);
     namespace.signal(15);
     assert_eq!(namespace.end(), 7, "{what}: {}", namespace.err());
     assert!(namespace.events("grace-expired").is_empty(), "{what}");
@@ -162,8 +164,9 @@ fn another_user_and_a_neighbour_order_nothing() {
         let output = command.output().unwrap();
         String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
     };
-    let refused = answer(&["setpriv", "--reuid", "12345", "--clear-groups"]);
-    assert!(refused.contains("only root and ostler's own user"), "{refused}");
+    // It gives up after five seconds, which may be too few on a busy machine.
+    let is_told = |user: &[&str], words: &str| eventually(words, || answer(user).contains(words));
+    is_told(&["setpriv", "--reuid", "12345", "--clear-groups"], "only root and ostler's own user");
     // It knows the name of the socket, which is in the network that they share.
     let name = format!(
         "ostler-control/{}",
@@ -173,7 +176,7 @@ fn another_user_and_a_neighbour_order_nothing() {
     eventually("the neighbour has sent enough", || !neighbour.goes_on());
     assert!(namespace.events("recycle-started").is_empty());
     // The control: root of the container is heard.
-    assert!(answer(&[]).contains("recycling generation 1"));
+    is_told(&[], "recycling generation 1");
     namespace.signal(15);
     namespace.end();
 }
@@ -224,7 +227,7 @@ fn has_read(pid: u32) -> u64 {
 fn a_line_without_an_end_and_garbage_are_not_kept() {
     for kind in ["endless", "garbage", "requests"] {
         let attack = fixture("hostile.py");
-        let script = format!("python3 {} {kind} & {CHILD}", attack.display());
+        let script = format!("trap 'exit 7' TERM; python3 {} {kind} & {CHILD}", attack.display());
         let mut namespace = Setup::new(OSTLER, ["-v", "--", "/bin/busybox", "sh", "-c", &script])
             .env("OSTLER_MAX_REQUESTS", "1000000000")
             .env("OSTLER_COUNT", "stdout")
@@ -296,10 +299,12 @@ fn no_health_answer_takes_over_but_a_healthy_one() {
     for answer in ["header", "drip", "silent", "garbage", "forged", "healthy"] {
         let fixture = fixture("hostile.py");
         let command = ["python3", fixture.to_str().unwrap(), "health", answer];
+        // Whoever is to fail fails by it.
+        let ready_timeout = if answer == "healthy" { "60s" } else { "3s" };
         let mut namespace = Setup::ostler(command)
             .env("OSTLER_LISTEN", format!("127.0.0.1:{}", free_port()))
             .env("OSTLER_HEALTH_PATH", "/healthz")
-            .env("OSTLER_READY_TIMEOUT", "3s")
+            .env("OSTLER_READY_TIMEOUT", ready_timeout)
             .start();
         namespace.wait_for_out("ready");
         namespace.signal(USR2);
@@ -331,6 +336,8 @@ fn a_pid_file_that_is_a_terminal_does_not_become_ostlers() {
     let file = setup.folder().path("pid");
     let mut namespace = setup.env("OSTLER_PIDFILE", &file).start();
     let init = namespace.init();
+    let executes = || fs::read_link(format!("/proc/{init}/exe")).ok();
+    eventually("it has a session of its own", || executes().is_some_and(|exe| exe == Path::new(OSTLER)));
     while !namespace.ended() {
         let stat = fs::read_to_string(format!("/proc/{init}/stat")).unwrap_or_default();
         let terminal = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(4));
@@ -343,7 +350,8 @@ fn a_pid_file_that_is_a_terminal_does_not_become_ostlers() {
 
 #[test]
 fn jobs_that_every_generation_leaves_behind_do_not_take_all_descriptors() {
-    let script = "setsid sleep 300 & trap 'exit 0' TERM; echo up; while :; do sleep 0.02; done";
+    let script = "trap 'exit 0' TERM; setsid sh -c 'echo left; exec sleep 300' & \
+                  echo up; while :; do sleep 0.02; done";
     let mut namespace = Setup::ostler(["sh", "-c", script])
         .env("OSTLER_SIGNALS", "USR2=@recycle")
         .env("OSTLER_MAX_REQUESTS", "1000000")
@@ -353,9 +361,20 @@ fn jobs_that_every_generation_leaves_behind_do_not_take_all_descriptors() {
     let init = namespace.init();
     let descriptors = || fs::read_dir(format!("/proc/{init}/fd")).unwrap().count();
     let before = descriptors();
-    recycle(&mut namespace, 20);
+    // Not before the job has a session of its own, and the next shell its trap.
+    let recycle = |namespace: &mut Namespace, from: usize, to: usize| {
+        for number in from..to {
+            recycle(namespace, 1);
+            eventually("the next one has left its job behind", || {
+                let out = namespace.out();
+                ["up\n", "left\n"].iter().all(|word| out.matches(word).count() > number + 1)
+            });
+        }
+    };
+    eventually("a job is left behind", || namespace.out().contains("left\n"));
+    recycle(&mut namespace, 0, 20);
     assert!(descriptors() >= before + 15, "the control: {} after {before}", descriptors());
-    recycle(&mut namespace, 30);
+    recycle(&mut namespace, 20, 50);
     assert!(descriptors() <= before + 34, "{} after {before}", descriptors());
     namespace.signal(15);
     assert_eq!(namespace.end(), 0);

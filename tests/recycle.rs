@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::load::{answers, both_workers_serve, stay};
 use support::recycles::{USR2, held, stop, told};
 use support::venv::Version;
@@ -59,11 +59,12 @@ fn a_hung_server_is_replaced_and_a_busy_one_is_not() {
     let mut command = Version::New.command("sync");
     command[1] = "moody:app".into();
     let mut namespace = held(command, port)
-        .env("OSTLER_WATCHDOG", "2s")
-        .env("OSTLER_READY_TIMEOUT", "2s")
+        .env("OSTLER_WATCHDOG", "4s")
+        .env("OSTLER_READY_TIMEOUT", "10s")
         .env("OSTLER_MIN_AGE", "1s")
-        .env("OSTLER_GRACE_PERIOD", "1s")
+        .env("OSTLER_GRACE_PERIOD", "5s")
         .start();
+    let start = Instant::now();
     both_workers_serve(port);
     // Busy: more clients than workers, each served for half a second, so that somebody always waits.
     let busy = || {
@@ -74,7 +75,10 @@ fn a_hung_server_is_replaced_and_a_busy_one_is_not() {
             client.join().unwrap();
         }
     };
-    busy();
+    // It is watched once the time to get ready is over.
+    while start.elapsed() < Duration::from_secs(10 + 4 + 2) {
+        busy();
+    }
     assert_eq!(told(&namespace, "recycle-started"), 0, "{}", namespace.err());
     // Hung: both workers are kept for an hour, and one client waits.
     let hang = || {

@@ -10,13 +10,16 @@ use support::recycles::{USR2, assert_no_fresh_failure, held, recycle, stop, told
 use support::venv::Version;
 use support::{Namespace, children, eventually, field, fixture, free_port};
 
+/// A time-out that nobody meets.
+const ENOUGH: &str = "60s";
+
 /// The app of many moods on two sync workers, with a budget that is spent by its first requests.
-fn moody(port: u16) -> Namespace {
+fn moody(port: u16, ready_timeout: &str) -> Namespace {
     let mut command = Version::New.command("sync");
     command[1] = "moody:app".into();
     let namespace = held(command, port)
         .env("OSTLER_HEALTH_PATH", "/healthz")
-        .env("OSTLER_READY_TIMEOUT", "6s")
+        .env("OSTLER_READY_TIMEOUT", ready_timeout)
         .env("OSTLER_MIN_AGE", "1s")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .start();
@@ -25,9 +28,9 @@ fn moody(port: u16) -> Namespace {
 }
 
 /// The next generation finds this mood. The incumbent serves on all the time, and the log says why.
-fn fails_in_mood(mood: &str, reason: &str) {
+fn fails_in_mood(mood: &str, ready_timeout: &str, reason: &str) {
     let port = free_port();
-    let mut namespace = moody(port);
+    let mut namespace = moody(port, ready_timeout);
     let path = namespace.folder.path(mood);
     File::create(&path).unwrap();
     let ((), shown) = during(&Place::port(port), || {
@@ -50,28 +53,28 @@ fn fails_in_mood(mood: &str, reason: &str) {
 #[test]
 fn a_successor_that_cannot_boot_changes_nothing() {
     // Seen first is either that a worker has ended, or that its master has.
-    fails_in_mood("broken", "ended");
+    fails_in_mood("broken", ENOUGH, "ended");
 }
 
 #[test]
 fn a_successor_whose_workers_die_fails_at_once() {
-    fails_in_mood("killed", "a worker ended before all of them served");
+    fails_in_mood("killed", ENOUGH, "a worker ended before all of them served");
 }
 
 #[test]
 fn a_successor_that_hangs_is_stopped_at_its_time_out() {
-    fails_in_mood("stuck", "it has not accepted a connection");
+    fails_in_mood("stuck", "10s", "it has not accepted a connection");
 }
 
 #[test]
 fn a_successor_that_is_unhealthy_is_stopped() {
-    fails_in_mood("unhealthy", "500 Whatever");
+    fails_in_mood("unhealthy", "10s", "500 Whatever");
 }
 
 #[test]
 fn a_successor_that_boots_slowly_is_waited_for() {
     let port = free_port();
-    let mut namespace = moody(port);
+    let mut namespace = moody(port, ENOUGH);
     File::create(namespace.folder.path("slow")).unwrap();
     let ((), shown) = during(&Place::port(port), || recycle(&mut namespace, 1));
     assert_no_fresh_failure(&shown, "slow");
@@ -93,11 +96,11 @@ fn a_failed_handover_is_tried_again_after_a_growing_pause() {
     namespace.wait_for_err("handover-failed");
     eventually("three tries", || {
         assert!(answers(port));
-        told(&namespace, "handover-failed") == 3
+        told(&namespace, "handover-failed") >= 3
     });
     let pauses: Vec<_> =
         namespace.events("handover-failed").iter().map(|line| field(line, "retry_in_s")).collect();
-    assert_eq!(pauses, [1, 2, 4]);
+    assert_eq!(pauses[..3], [1, 2, 4]);
     fs::remove_file(broken).unwrap();
     eventually("the next one serves", || told(&namespace, "handed-over") == 1);
     stop(&mut namespace);
@@ -106,7 +109,7 @@ fn a_failed_handover_is_tried_again_after_a_growing_pause() {
 #[test]
 fn a_stop_during_a_handover_stops_both_cleanly() {
     let port = free_port();
-    let mut namespace = moody(port);
+    let mut namespace = moody(port, ENOUGH);
     File::create(namespace.folder.path("slow")).unwrap();
     namespace.signal(USR2);
     eventually("the successor starts", || told(&namespace, "generation-started") == 2);
@@ -118,13 +121,18 @@ fn a_stop_during_a_handover_stops_both_cleanly() {
 #[test]
 fn an_incumbent_that_crashes_during_a_handover_is_followed_by_its_successor() {
     let port = free_port();
-    let mut namespace = moody(port);
-    File::create(namespace.folder.path("slow")).unwrap();
+    let mut command = Version::New.command("sync");
+    command[1] = "gated:app".into();
+    let mut namespace = held(command, port).env("OSTLER_READY_TIMEOUT", ENOUGH).start();
+    eventually("it serves", || answers(port));
+    let gate = namespace.folder.path("boot");
+    File::create(&gate).unwrap();
     let incumbent = children(namespace.init())[0];
     namespace.signal(USR2);
     eventually("the successor starts", || told(&namespace, "generation-started") == 2);
     support::kill(incumbent, 9);
     namespace.wait_for_err("promoted");
+    fs::remove_file(gate).unwrap();
     // Clients wait in its backlog while it boots.
     assert!(answers(port), "{}", namespace.err());
     stop(&mut namespace);

@@ -12,10 +12,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle, sleep};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A client that has connected asks after this time: so long a server holds a connection on which nothing has come.
 const HESITATION: Duration = Duration::from_millis(300);
+/// What comes later than that is not promised an answer: ostler lingers a second (`OSTLER_LINGER`).
+const PROMISED: Duration = Duration::from_millis(900);
 /// Between two requests of one client.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -125,7 +127,8 @@ fn ask_while(going: &AtomicBool, place: &Place, connections: Connections, hesita
             connection = None;
         }
         match asked {
-            Ok(()) => tally.answered += 1,
+            Ok(Outcome::Answered) => tally.answered += 1,
+            Ok(Outcome::Late) => {}
             Err(error) => {
                 failures.push(format!("{:?}: {error}", error.kind()));
                 if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound) {
@@ -140,21 +143,40 @@ fn ask_while(going: &AtomicBool, place: &Place, connections: Connections, hesita
     (tally, failures)
 }
 
+/// What came of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Answered,
+    /// It failed, and came later than is promised: this machine is busy.
+    Late,
+}
+
 fn ask(
     place: &Place,
     connections: Connections,
     hesitation: Duration,
     connection: &mut Option<BufReader<Box<dyn Stream>>>,
-) -> Result<()> {
+) -> Result<Outcome> {
+    let begin = Instant::now();
     if connection.as_ref().is_none_or(|stream| stream.get_ref().is_closed()) {
         *connection = Some(BufReader::new(place.connect()?));
         sleep(hesitation);
     }
     let stream = connection.as_mut().unwrap();
     let close = if connections == Connections::Fresh { "Connection: close\r\n" } else { "" };
-    stream.get_mut().write_all(format!("GET / HTTP/1.1\r\nHost: test\r\n{close}\r\n").as_bytes())?;
-    if read_answer(stream)?.after == After::Close {
-        *connection = None;
+    let request = format!("GET / HTTP/1.1\r\nHost: test\r\n{close}\r\n");
+    let sent = stream.get_mut().write_all(request.as_bytes());
+    let late = begin.elapsed() > PROMISED;
+    match sent.and_then(|()| read_answer(stream)) {
+        Ok(answer) if answer.after == After::Close => {
+            *connection = None;
+            Ok(Outcome::Answered)
+        }
+        Ok(_) => Ok(Outcome::Answered),
+        Err(_) if late => {
+            *connection = None;
+            Ok(Outcome::Late)
+        }
+        Err(error) => Err(error),
     }
-    Ok(())
 }

@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// For one answer, where a question may be asked again. Whoever gives up is served, and counted, all the same.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// What came of requests.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -115,7 +118,7 @@ pub fn answers(port: u16) -> bool {
 
 /// What the server answers: in the tests' apps, which worker it was.
 pub fn answer(port: u16) -> Option<Vec<u8>> {
-    request(port, Connections::Fresh, &mut None, Duration::from_secs(5)).ok()
+    request(port, Connections::Fresh, &mut None, PATIENCE).ok()
 }
 
 /// Waits until both workers answer, and returns how many answers that took. A gunicorn that is told to stop while a worker

@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod at_once;
+pub mod docker;
 pub mod during;
 pub mod faults;
 pub mod killed;
@@ -13,6 +14,8 @@ pub mod venv;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::iter;
+use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -310,9 +313,10 @@ pub fn ticks_in_a_second(pid: u32) -> u64 {
         let fields = stat.rsplit(") ").next().unwrap().split(' ').skip(11).take(2);
         fields.map(|number| number.parse::<u64>().unwrap()).sum::<u64>()
     };
-    let before = ticks();
+    let (before, begin) = (ticks(), Instant::now());
     sleep(Duration::from_secs(1));
-    ticks() - before
+    // Whoever is busy elsewhere sleeps longer.
+    (ticks() - before) * 1000 / u64::try_from(begin.elapsed().as_millis()).unwrap()
 }
 
 pub fn children(pid: u32) -> Vec<u32> {
@@ -327,7 +331,13 @@ pub fn kill(pid: u32, signal: i32) {
     assert!(status.success(), "kill -{signal} {pid}");
 }
 
-/// A port that was free a moment ago.
+/// A port that is free, and that no other test is told of. It is none of those that the kernel takes by itself (ip(7),
+/// `ip_local_port_range`), for a client of another test, say.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    static TOLD: AtomicU32 = AtomicU32::new(0);
+    let port = || {
+        let number = std::process::id().wrapping_mul(101) + TOLD.fetch_add(1, Ordering::Relaxed);
+        u16::try_from(20_000 + number % 12_000).unwrap()
+    };
+    iter::repeat_with(port).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }

@@ -6,6 +6,7 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{PtyMaster, Winsize, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::stat::Mode;
+use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::{read, write};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -68,6 +69,11 @@ impl Terminal {
     pub fn go_on(&self) {
         self.press(CTRL_Q);
         eventually("the screen goes on", || self.takes_output());
+    }
+
+    /// Does it show what is typed by itself? It does until a program takes every key as it comes.
+    pub fn echoes(&self) -> bool {
+        tcgetattr(&self.slave).unwrap().local_flags.contains(LocalFlags::ECHO)
     }
 
     fn takes_output(&self) -> bool {
