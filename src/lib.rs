@@ -29,15 +29,19 @@ pub use boot::{Booted, boot, check, doctor, health, metrics, print, recycle, sta
 
 use std::collections::VecDeque;
 use std::time::Instant;
-use supervisor::Action;
+use supervisor::{Action, Event};
 
 /// Runs the child until it is time to end; returns ostler's exit status.
 #[must_use]
 pub fn run(mut booted: Box<Booted>) -> u8 {
     let Booted { supervisor, system, log } = &mut *booted;
     loop {
-        let timeout = supervisor.deadline().map(|deadline| deadline.saturating_duration_since(now()));
+        let deadline = supervisor.deadline();
+        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(now()));
         let mut events = VecDeque::from(system.wait(timeout));
+        if deadline.is_some_and(|deadline| deadline <= now()) {
+            events.push_back(Event::Tick);
+        }
         while let Some(event) = events.pop_front() {
             let mut answers = Vec::new();
             for action in supervisor.step(now(), event) {

@@ -176,6 +176,6 @@ pub enum Event {
         /// What came of it.
         search: Search,
     },
-    /// Time has passed. The last of every batch of events.
+    /// The deadline has passed. The last of a batch of events.
     Tick,
 }

@@ -155,7 +155,7 @@ impl Supervisor {
         }
     }
 
-    /// The time at which a `Tick` is wanted if nothing happens before. `None`: never.
+    /// The time from which on a `Tick` is wanted. `None`: never, if nothing happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let own = match &self.state {

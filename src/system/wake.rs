@@ -9,7 +9,7 @@ use nix::libc;
 use std::time::Duration;
 
 impl System {
-    /// Waits until something happens, or until `timeout` is over; `None` is for ever. The last event is `Tick`.
+    /// Waits until something happens, or until `timeout` is over; `None` is for ever.
     pub fn wait(&mut self, timeout: Option<Duration>) -> Vec<Event> {
         let stir = self.sleep(timeout);
         let mut events = Vec::new();
@@ -30,7 +30,6 @@ impl System {
             Stir::Signals | Stir::Others if !came && events.is_empty() => self.vain.saturating_add(1),
             Stir::Signals | Stir::Others | Stir::Workers | Stir::Nobody => 0,
         };
-        events.push(Event::Tick);
         events
     }
 

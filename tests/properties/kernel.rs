@@ -152,7 +152,8 @@ impl Kernel {
         let gone: Vec<_> =
             self.groups.iter().filter(|group| group.is_gone(now)).map(|group| group.id).collect();
         let gone: Vec<_> = gone.into_iter().map(|id| self.forget(id)).collect();
-        Some([signals, asked, counts, death, gone, vec![Event::Tick]].concat())
+        let tick = Vec::from_iter(deadline.filter(|deadline| *deadline <= now).map(|_| Event::Tick));
+        Some([signals, asked, counts, death, gone, tick].concat())
     }
 
     /// When something happens that ostler has not asked for.
