@@ -1,5 +1,5 @@
-//! What do ostler, tini, dumb-init and catatonit do, each as a real PID 1? Every cell of the table is what was seen in this
-//! run. `cargo bench --bench compared -- --write docs` puts it into docs/compared.md.
+//! What do ostler, tini, dumb-init and catatonit do, each as a real PID 1? Every cell of the table is what was seen in
+//! this run. `cargo bench --bench compared -- --write docs` puts it into docs/compared.md.
 
 #[path = "common/arguments.rs"]
 mod arguments;

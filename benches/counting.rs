@@ -1,5 +1,5 @@
-//! What counting costs: requests a second of a real gunicorn with each source and without any, round by round in one run,
-//! and ostler's own processor time. `cargo bench --bench counting -- --write docs` puts it into docs/counting.md.
+//! What counting costs: requests a second of a real gunicorn with each source and without any, round by round in one
+//! run, and ostler's own processor time. `cargo bench --bench counting -- --write docs` puts it into docs/counting.md.
 
 #[path = "common/arguments.rs"]
 mod arguments;

@@ -1,6 +1,6 @@
-//! What does ostler do when system calls fail, and when parts of the server are killed in the midst of a handover? The same
-//! cases as tests/faults.rs and tests/killed.rs have. `cargo bench --bench faults -- --write docs` puts the tables into
-//! docs/reliability.md.
+//! What does ostler do when system calls fail, and when parts of the server are killed in
+//! the midst of a handover? The same cases as tests/faults.rs and tests/killed.rs have.
+//! `cargo bench --bench faults -- --write docs` puts the tables into docs/reliability.md.
 
 #[path = "common/arguments.rs"]
 mod arguments;

@@ -1,5 +1,5 @@
-//! A thousand tasks that start in the same second and have the same load, in virtual time: when do they recycle, with and
-//! without jitter? `cargo bench --bench fleet -- --write docs` puts the answer into docs/budgets.md.
+//! A thousand tasks that start in the same second and have the same load, in virtual time: when do they recycle, with
+//! and without jitter? `cargo bench --bench fleet -- --write docs` puts the answer into docs/budgets.md.
 
 #[path = "common/arguments.rs"]
 mod arguments;

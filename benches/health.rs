@@ -1,5 +1,5 @@
-//! What a health check takes, as a whole process: `ostler --health` beside what images carry for it otherwise, round by round in
-//! one run, against a real gunicorn. `cargo bench --bench health -- --write docs` puts it into docs/status.md.
+//! What a health check takes, as a whole process: `ostler --health` beside what images carry for it otherwise, round by
+//! round in one run, against a real gunicorn. `cargo bench --bench health -- --write docs` puts it into docs/status.md.
 
 #[path = "common/arguments.rs"]
 mod arguments;

@@ -1,5 +1,5 @@
-//! The memory of servers that leak, in their workers or in a preloaded master, under load: with a memory budget, and the
-//! same without ostler. `cargo bench --bench leak -- --write docs` puts it into docs/budgets.md.
+//! The memory of servers that leak, in their workers or in a preloaded master, under load: with a memory budget, and
+//! the same without ostler. `cargo bench --bench leak -- --write docs` puts it into docs/budgets.md.
 
 #[path = "common/arguments.rs"]
 mod arguments;
@@ -175,8 +175,8 @@ fn measure(leak: &Leak, init: Init) -> Seen {
             let all = generations.iter().sum::<f64>();
             curve.push((begin.elapsed().as_secs_f64() / 60.0, all / MIB));
             let recycles = namespace.events("handed-over").len();
-            // Who serves: in a handover the older one until it is over, then the younger one. A Python that ends touches what
-            // its processes share, and holds more for a moment.
+            // Who serves: in a handover the older one until it is over, then the younger one. A Python that ends
+            // touches what its processes share, and holds more for a moment.
             let serving =
                 match (before == recycles, namespace.events("generation-started").len() > recycles + 1) {
                     (true, true) => generations.first(),

@@ -1,5 +1,5 @@
-//! What ostler costs, beside tini, dumb-init and catatonit: size, start, memory, signals, orphans; round by round in one run.
-//! `cargo bench --bench peers -- --write docs` puts it into docs/benchmarks.md and docs/benchmarks.svg.
+//! What ostler costs, beside tini, dumb-init and catatonit: size, start, memory, signals, orphans; round by round in
+//! one run. `cargo bench --bench peers -- --write docs` puts it into docs/benchmarks.md and docs/benchmarks.svg.
 
 #[path = "common/arguments.rs"]
 mod arguments;

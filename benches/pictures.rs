@@ -1,5 +1,5 @@
-//! The pictures of the docs. Two are drawn from real runs: how a disk fills with core files, and not under ostler; and what
-//! a handover looks like in time. The third is the state machine. `cargo bench --bench pictures -- --write docs`.
+//! The pictures of the docs. Two are drawn from real runs: how a disk fills with core files, and not under ostler; and
+//! what a handover looks like in time. The third is the state machine. `cargo bench --bench pictures -- --write docs`.
 
 #[path = "common/chart.rs"]
 mod chart;

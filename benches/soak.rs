@@ -1,6 +1,7 @@
-//! What happens to ostler when everything around it goes wrong? A real gunicorn under it, under load, for an hour, while
-//! processes are killed and stopped, signals rain and the log is stuck; and all the while what must hold is checked.
-//! `cargo bench --bench soak -- --minutes 60 --seed 7 --write docs` puts what came of it into docs/reliability.md.
+//! What happens to ostler when everything around it goes wrong? A real gunicorn under it,
+//! under load, for an hour, while processes are killed and stopped, signals rain and the
+//! log is stuck; and all the while what must hold is checked. `cargo bench --bench soak
+//! -- --minutes 60 --seed 7 --write docs` puts what came of it into docs/reliability.md.
 
 #[path = "soak/acts.rs"]
 mod acts;

@@ -1,5 +1,5 @@
-//! What is done with a fuzzer's bytes where the library is called from outside: by the fuzzer itself, and by the tests of what it
-//! has found (tests/corpus.rs).
+//! What is done with a fuzzer's bytes where the library is called from outside:
+//! by the fuzzer itself, and by the tests of what it has found (tests/corpus.rs).
 
 use ostler::cli::parse;
 use ostler::config::{Config, Level, Overrides, stays, variables};

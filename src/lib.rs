@@ -1,7 +1,7 @@
 //! ostler: a PID 1 for containers that run gunicorn-style servers.
 //!
-//! A pure room ([`supervisor`], [`count`]) decides, an edge ([`system`]) obeys: [`boot`] may fail with every error named,
-//! [`run`] does not fail.
+//! A pure room ([`supervisor`], [`count`]) decides, an edge ([`system`])
+//! obeys: [`boot`] may fail with every error named, [`run`] does not fail.
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,

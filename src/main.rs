@@ -42,8 +42,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// It may take seconds, and Ctrl-C or SIGTERM is to end it. Not inlined: PID 1 never leaves the stack of `main`, which is to have no
-/// room for what else ostler might have been asked.
+/// It may take seconds, and Ctrl-C or SIGTERM is to end it. Not inlined: PID 1 never leaves the stack of `main`, which
+/// is to have no room for what else ostler might have been asked.
 #[inline(never)]
 fn patiently<T>(signals: io::Result<Signals>, ask: impl FnOnce() -> T) -> T {
     let _ = signals.map(|signals| signals.give_back());

@@ -107,8 +107,8 @@ impl AsFd for Sink {
 }
 
 /// A write may be answered with a signal to the writer: SIGPIPE for a closed pipe, SIGXFSZ for a file that has reached
-/// `RLIMIT_FSIZE`, SIGTTOU for a terminal that wants no output from the background. ostler forwards every signal it gets;
-/// these are its own doing and must not reach the child, so they are held back and taken off again.
+/// `RLIMIT_FSIZE`, SIGTTOU for a terminal that wants no output from the background. ostler forwards every signal it
+/// gets; these are its own doing and must not reach the child, so they are held back and taken off again.
 fn without_signals<T>(write: impl FnOnce() -> nix::Result<T>) -> nix::Result<T> {
     let own = [Signal::SIGPIPE, Signal::SIGXFSZ, Signal::SIGTTOU].into_iter().collect::<SigSet>();
     // They may be blocked already, and are to stay so then.

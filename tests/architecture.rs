@@ -115,6 +115,16 @@ fn files_have_one_job() {
     }
 }
 
+#[test]
+fn comments_are_no_wider_than_120() {
+    // rustfmt leaves them alone.
+    for (path, text) in sources("") {
+        for line in text.lines().filter(|line| line.trim_start().starts_with("//")) {
+            assert!(line.chars().count() <= 120, "{}: {line}", path.display());
+        }
+    }
+}
+
 fn page(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap()
 }

@@ -317,8 +317,8 @@ fn the_binary_is_static_and_runs_in_an_empty_root() {
 
     let root = Folder::new();
     let copy = root.path("ostler");
-    // By another process: what another test forks meanwhile would have the copy open for writing, until it executes something,
-    // and nobody could execute that (ETXTBSY).
+    // By another process: what another test forks meanwhile would have the copy open for writing, until it executes
+    // something, and nobody could execute that (ETXTBSY).
     assert!(
         std::process::Command::new("cp").args([OSTLER.as_ref(), copy.as_path()]).status().unwrap().success()
     );

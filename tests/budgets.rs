@@ -96,8 +96,8 @@ fn checked(files: &[(&str, &str)], memory: &str) -> Namespace {
 
 #[test]
 fn a_share_is_of_the_containers_limit_and_an_error_where_there_is_none() {
-    // A container's own cgroup is the root of what it sees, whatever /proc/self/cgroup calls it. Both versions are mounted
-    // in the place of this machine's one.
+    // A container's own cgroup is the root of what it sees, whatever /proc/self/cgroup
+    // calls it. Both versions are mounted in the place of this machine's one.
     let limits: &[(&str, &str)] =
         &[("memory.max", "1000000\n"), ("memory/memory.limit_in_bytes", "1000000\n")];
     let mut namespace = checked(limits, "50%");

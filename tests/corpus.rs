@@ -1,4 +1,5 @@
-//! What fuzzing has found worth keeping, as ordinary tests: no input panics, and however it is cut, the count is the same.
+//! What fuzzing has found worth keeping, as ordinary tests: no
+//! input panics, and however it is cut, the count is the same.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[path = "../fuzz/inputs.rs"]

@@ -1,5 +1,5 @@
-//! docs/deploy without an engine: each file is what its published schema allows, ostler takes what it says, its times add up.
-//! tests/deployed.rs starts what it says.
+//! docs/deploy without an engine: each file is what its published schema allows,
+//! ostler takes what it says, its times add up. tests/deployed.rs starts what it says.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -51,7 +51,8 @@ fn strings(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect()
 }
 
-/// The environment and the command that ostler is started with by a file. Dockerfile.example is the image of who names none.
+/// The environment and the command that ostler is started with
+/// by a file. Dockerfile.example is the image of who names none.
 fn started<'a>(facts: &'a BTreeMap<String, Value>, file: &str) -> (BTreeMap<&'a str, &'a str>, Vec<&'a str>) {
     let (image, own) = (&facts["Dockerfile.example"], &facts[file]);
     let of_the_image = own["command"].is_null();

@@ -65,7 +65,8 @@ fn serves(image: &str) -> Container {
     let told = log(&container.0);
     assert!(told.contains("the request budget is spent") && told.contains("handed-over"), "{told}");
     until("it is healthy", || inspect(&container.0, "{{.State.Health.Status}}") == "healthy");
-    // A worker, by what it answers; its limits, by the only program that both images have. A recycle may take it away meanwhile.
+    // A worker, by what it answers; its limits, by the only program
+    // that both images have. A recycle may take it away meanwhile.
     let mut limits = String::new();
     until("a worker's limits are seen", || {
         let worker = answer(port).and_then(|told| serde_json::from_slice::<Value>(&told).ok());
@@ -198,8 +199,8 @@ impl Swarm {
         swarm
     }
 
-    /// The stack as printed, but for a small budget, a drain delay, health checks that a test can wait for, and a network that a
-    /// client can join.
+    /// The stack as printed, but for a small budget, a drain delay, health
+    /// checks that a test can wait for, and a network that a client can join.
     fn deploy(&self, drain: &str) {
         let own = format!(
             "services: {{app: {{environment: {{OSTLER_MAX_REQUESTS: '250', OSTLER_MAX_REQUESTS_JITTER: '50', \
@@ -238,7 +239,8 @@ impl Swarm {
         self.tasks("running") == ["Running"; 3] && self.tasks("shutdown").iter().all(ended)
     }
 
-    /// All three are replaced, one after another, under a load that goes on until there have been so many recycles in all.
+    /// All three are replaced, one after another, under a load
+    /// that goes on until there have been so many recycles in all.
     fn roll(&self, replace: impl FnOnce(), recycles: usize) -> (Value, Duration) {
         let load = Load::new(self);
         let (start, before) = (Instant::now(), self.tasks("shutdown").len());

@@ -1,5 +1,5 @@
-//! ostler in real containers. Needs a Docker engine, so these are ignored until they are asked for; .ci/run asks where an
-//! engine answers.
+//! ostler in real containers. Needs a Docker engine, so these are ignored
+//! until they are asked for; .ci/run asks where an engine answers.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;

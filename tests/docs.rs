@@ -1,5 +1,5 @@
-//! The docs hold together: the manual page tells of every option and variable, links lead somewhere, the two READMEs show
-//! the same commands, and the picture of the states has those of the code.
+//! The docs hold together: the manual page tells of every option and variable, links lead somewhere, the two READMEs
+//! show the same commands, and the picture of the states has those of the code.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[path = "../benches/common/chart.rs"]

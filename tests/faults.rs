@@ -1,5 +1,5 @@
-//! Each system call that ostler makes once it runs fails, now and then, in a row or for ever: ostler lives, does not spin,
-//! reaps, recycles when it can again, and ends with the server's status. The control: tini under the same.
+//! Each system call that ostler makes once it runs fails, now and then, in a row or for ever: ostler lives, does not
+//! spin, reaps, recycles when it can again, and ends with the server's status. The control: tini under the same.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;

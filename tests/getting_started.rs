@@ -1,5 +1,5 @@
-//! docs/getting-started.md, done as it says: its files, its commands in their order, and what they print. Needs a Docker
-//! engine, an image python:3.12-slim, and a network that pip reaches, so it is ignored until it is asked for.
+//! docs/getting-started.md, done as it says: its files, its commands in their order, and what they print. Needs a
+//! Docker engine, an image python:3.12-slim, and a network that pip reaches, so it is ignored until it is asked for.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;

@@ -1,4 +1,5 @@
-//! The main job: real gunicorns under ostler, with real requests. tini, and ostler without the feature, are the controls.
+//! The main job: real gunicorns under ostler, with real requests.
+//! tini, and ostler without the feature, are the controls.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -12,8 +13,8 @@ use support::load::{Connections, Tally, answers, both_workers_serve, load, stay}
 use support::venv::Version;
 use support::{Namespace, OSTLER, Setup, children, eventually, field, free_port, state, tini};
 
-/// The fault that ostler was made for: a worker at `--max-requests` waits for a client that stays, and is aborted by its
-/// master. The namespace as it is then; the app's folder is where a core file would lie.
+/// The fault that ostler was made for: a worker at `--max-requests` waits for a client that stays, and is aborted by
+/// its master. The namespace as it is then; the app's folder is where a core file would lie.
 fn aborted_worker(init: &str, version: Version) -> Namespace {
     let port = free_port();
     let mut command = version.command("uvicorn");
@@ -175,7 +176,8 @@ fn twenty_thousand_requests_to_sync_workers() {
 #[test]
 fn twenty_thousand_requests_to_uvicorn_workers() {
     let mut run = serving(Version::Twenty, "uvicorn", true, 5_000);
-    // With keep-alive a client that connects while the worker stops may keep it serving for long (uvicorn waits for it).
+    // With keep-alive a client that connects while the worker
+    // stops may keep it serving for long (uvicorn waits for it).
     run.load(20_000, Connections::Fresh);
     let counts = counts(&mut run, 5_000);
     assert_counted(&counts, &run.tally);

@@ -1,4 +1,5 @@
-//! Handovers: real servers under load are replaced, and no fresh connection fails. The control is the same without steering.
+//! Handovers: real servers under load are replaced, and no fresh
+//! connection fails. The control is the same without steering.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;

@@ -1,5 +1,5 @@
-//! Whoever floods, forges or lies: signals still go through, the dead are reaped, ostler does not grow, and what comes of it is
-//! at most an early recycle.
+//! Whoever floods, forges or lies: signals still go through, the dead are reaped,
+//! ostler does not grow, and what comes of it is at most an early recycle.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;

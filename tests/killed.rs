@@ -1,4 +1,5 @@
-//! SIGKILL in every state of a handover, to every part of every generation: whoever can serve does, and all ends cleanly.
+//! SIGKILL in every state of a handover, to every part of every
+//! generation: whoever can serve does, and all ends cleanly.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use support::terminal::Terminal;
 use support::{LIMIT, Namespace, OSTLER, Setup, eventually, field, fixture, tini};
 
-/// Signals until the init's log has filled what nobody reads. A signal that is on its way swallows others of its kind, so each is
-/// waited for, but where there is no room for a line an init that hangs passes none on.
+/// Signals until the init's log has filled what nobody reads. A signal that is on its way swallows others of its kind,
+/// so each is waited for, but where there is no room for a line an init that hangs passes none on.
 fn stuck(init: &[&str], log: &impl AsFd) -> Namespace {
     let signals = fixture("signals.py");
     let script = "exec python3 \"$0\" >got 2>&1";

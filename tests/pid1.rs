@@ -12,9 +12,9 @@ use support::{
     tini,
 };
 
-/// The signals that reach the child when each from 1 to 64 is sent to PID 1. TERM comes last: it ends the child. Those that
-/// are expected to arrive are waited for, one by one: of two that are pending the lower one is first, and a SIGTSTP takes a
-/// pending SIGCONT away (signal(7)).
+/// The signals that reach the child when each from 1 to 64 is sent to PID 1. TERM comes last: it ends the child. Those
+/// that are expected to arrive are waited for, one by one: of two that are pending the lower one is first, and a
+/// SIGTSTP takes a pending SIGCONT away (signal(7)).
 fn matrix(init: &[&str], expected: &BTreeSet<i32>) -> BTreeSet<i32> {
     let signals = fixture("signals.py");
     let command = [init, &["--", "python3", signals.to_str().unwrap()]].concat();
@@ -355,9 +355,9 @@ fn signals_to_the_group_with_g() {
     }
 }
 
-/// How often the init of a sleeping child sleeps and wakes in three seconds; ticks of the clock that it has worked
-/// through, as in a loop without any sleep, count too. Three seconds that are as `expected` are waited for: at the beginning there
-/// is something to do.
+/// How often the init of a sleeping child sleeps and wakes in three seconds; ticks of the
+/// clock that it has worked through, as in a loop without any sleep, count too. Three
+/// seconds that are as `expected` are waited for: at the beginning there is something to do.
 fn wake_ups_are(expected: impl Fn(u64) -> bool, init: &str, child: &[&str]) {
     let mut namespace = Setup::new(init, [&["--"], child].concat())
         .env("OSTLER_MAX_REQUESTS", "1000")

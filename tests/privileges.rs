@@ -1,5 +1,5 @@
-//! Who the child is and what it may do. Each attempt of an app that was broken into is shown to work against tini that runs
-//! as the same user, as `docker run --user` has it.
+//! Who the child is and what it may do. Each attempt of an app that was broken into is shown to work against tini that
+//! runs as the same user, as `docker run --user` has it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;

@@ -134,7 +134,8 @@ fn receive(mut client: File) -> io::Result<String> {
     }
 }
 
-/// Starts the server on a held socket, with a client that was there before it, and stops it with a request in its hands.
+/// Starts the server on a held socket, with a client that was
+/// there before it, and stops it with a request in its hands.
 fn serves_and_stops(server: &Server, place: impl FnOnce(&support::Folder) -> Place) {
     // The server is executed when the test closes the other end. It is the same process then: LISTEN_PID names it.
     let (reader, held_back) = io::pipe().unwrap();

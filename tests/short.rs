@@ -36,8 +36,8 @@ print('refused with', errno.errorcode.get(ctypes.get_errno()))";
 const CHILD: &str = "\"$0\" -c \"$1\" \"$2\" >probe 2>&1; echo status $? >>probe; (/bin/busybox true &); \
                      trap 'exit 7' TERM; echo ready; while :; do /bin/busybox sleep 0.05; done";
 
-/// What is younger than its substitute, what only tells or helps, and what the features need that are off here. Some calls
-/// are not made today, by ostler, the standard library or the C library, and may be tomorrow.
+/// What is younger than its substitute, what only tells or helps, and what the features need that are off here. Some
+/// calls are not made today, by ostler, the standard library or the C library, and may be tomorrow.
 ///
 /// Not here, since nothing goes without: what every static program needs to start, read, write and end, and handle
 /// signals; poll, for which Rust's start-up aborts; what an init is for (clone, kill, waitid, wait4); and those of
@@ -138,7 +138,8 @@ fn what_it_cannot_do_without_is_told() {
     }
 }
 
-/// The pauses that were told between attempts to start a child, in tenths of a second, and that it was for this `reason`.
+/// The pauses that were told between attempts to start a child,
+/// in tenths of a second, and that it was for this `reason`.
 fn pauses(namespace: &mut Namespace, reason: &str) -> Vec<String> {
     namespace.wait_for_err("retry_in_s=0.4");
     let failed = namespace.events("spawn-failed");
@@ -366,7 +367,8 @@ fn a_clock_that_jumps_changes_nothing_but_the_time_stamps() {
         files.map(|(path, _)| path.display().to_string()).collect::<Vec<_>>()
     };
     let [of_the_wall, monotonic] = ["SystemTime", "Instant::now()"].map(reads);
-    // Time stamps of the log and of metrics; and which files were changed since ostler has started, for which the kernel has no other.
+    // Time stamps of the log and of metrics; and which files were changed
+    // since ostler has started, for which the kernel has no other.
     let may = ["/src/log/", "/src/system/outlet.rs", "/src/system/grown.rs", "/src/system/mod.rs"];
     let stamps = |path: &String| may.iter().any(|part| path.contains(part));
     assert!(of_the_wall.iter().all(stamps), "{of_the_wall:?}");

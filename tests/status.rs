@@ -1,4 +1,5 @@
-//! What goes on, as `--status`, `--health`, `--metrics` and the metrics that go out by themselves tell it: of real servers.
+//! What goes on, as `--status`, `--health`, `--metrics` and the
+//! metrics that go out by themselves tell it: of real servers.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;

@@ -1,5 +1,6 @@
-//! What comes in with dependencies: licences, one version of each, the default registry alone; the SBOM says so. The same as
-//! `cargo deny check` with deny.toml, for machines that do not have it; .ci/run runs that too where it is there.
+//! What comes in with dependencies: licences, one version of each, the default
+//! registry alone; the SBOM says so. The same as `cargo deny check` with deny.toml,
+//! for machines that do not have it; .ci/run runs that too where it is there.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! What does it need of an image, and how much does it say? What it costs in bytes, memory and time is measured by benches/peers.
+//! What does it need of an image, and how much does it say? What it
+//! costs in bytes, memory and time is measured by benches/peers.
 
 use crate::inits::{Init, Offer, yes};
 use crate::support::{Folder, Setup};

@@ -90,7 +90,8 @@ fn signal(pid: u32, signal: Signal) -> Result<()> {
 
 fn how_many(init: Init) -> Result<String> {
     let mut namespace = listening(init, Offer::DEFAULT)?.context("the child is not started")?;
-    // KILL and STOP would end or freeze PID 1. TSTP, TTIN and TTOU make dumb-init stop its child: CONT comes after each.
+    // KILL and STOP would end or freeze PID 1. TSTP, TTIN and
+    // TTOU make dumb-init stop its child: CONT comes after each.
     let most = (1..=64).filter(|number| ![9, 15, 19, 20, 21, 22].contains(number));
     for number in most.chain([20, 18, 21, 18, 22, 18]) {
         namespace.signal(number);
@@ -146,7 +147,8 @@ fn who(init: Init, offer: Offer) -> Result<String> {
     Ok(got.join(", "))
 }
 
-/// Each TERM comes 20 us later than the one before it. It is lost if the child comes to execute its program, and lives on.
+/// Each TERM comes 20 us later than the one before it. It is
+/// lost if the child comes to execute its program, and lives on.
 fn lost(init: Init) -> Result<String> {
     let mut lost = 0;
     for number in 0..100 {

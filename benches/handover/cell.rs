@@ -28,8 +28,8 @@ impl Plan {
         self.every * self.recycles + self.rest()
     }
 
-    /// The least time between a recycle's end and what follows. A gunicorn that is told to stop while a worker boots loses
-    /// the signal, and the backlog of a gap is to be worked off.
+    /// The least time between a recycle's end and what follows. A gunicorn that is told to stop while a worker boots
+    /// loses the signal, and the backlog of a gap is to be worked off.
     fn rest(&self) -> Duration {
         self.every / 2
     }

@@ -10,7 +10,8 @@ use std::process::Command;
 pub(crate) enum Strategy {
     /// Not at all: the base line of latency.
     Never,
-    /// The successor serves before the outgoing generation is told to stop; new connections are steered to one of the two.
+    /// The successor serves before the outgoing generation is told
+    /// to stop; new connections are steered to one of the two.
     Handover,
     /// The same on one socket: whoever accepts first serves.
     Overlap,

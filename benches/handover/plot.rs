@@ -61,7 +61,8 @@ const PANELS: [Panel; 3] = [
 ];
 
 impl Panel {
-    /// How far from the axis a value lies. What is below the scale is a stump, so that it is seen to have been measured.
+    /// How far from the axis a value lies. What is below the scale
+    /// is a stump, so that it is seen to have been measured.
     fn length(&self, value: f64) -> f64 {
         let share = (value / self.least).log10() / (self.most / self.least).log10();
         (BARS * share).clamp(1.5, BARS)
@@ -73,7 +74,8 @@ impl Panel {
     }
 }
 
-/// After Okabe and Ito, whose colours do not need eyes that tell red from green; they stand out from white and from black.
+/// After Okabe and Ito, whose colours do not need eyes that tell
+/// red from green; they stand out from white and from black.
 fn colour(strategy: Strategy) -> &'static str {
     match strategy {
         Strategy::Never => "#8b949e",

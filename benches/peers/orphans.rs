@@ -1,5 +1,5 @@
-//! 20,000 orphans, 500 of which end at the same moment: how soon are they gone, how many zombies are there at the most, and
-//! what does it cost the init?
+//! 20,000 orphans, 500 of which end at the same moment: how soon are they gone,
+//! how many zombies are there at the most, and what does it cost the init?
 
 use crate::figures::Row;
 use crate::measure::{median, processor};

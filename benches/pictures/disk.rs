@@ -1,5 +1,5 @@
-//! The problem itself, on a small scale: gunicorn 20.1.0 with `UvicornWorker`, --max-requests and clients that stay. Its
-//! master takes workers that wait for those for hung, and aborts them. The same app three times, at the same time.
+//! The problem itself, on a small scale: gunicorn 20.1.0 with `UvicornWorker`, --max-requests and clients that stay.
+//! Its master takes workers that wait for those for hung, and aborts them. The same app three times, at the same time.
 
 use crate::chart::{Curve, Panel, render};
 use crate::machine::circumstances;

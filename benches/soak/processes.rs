@@ -1,4 +1,5 @@
-//! Processes as proc(5) tells of them, and the only place that sends signals: never to one that is not of the namespace.
+//! Processes as proc(5) tells of them, and the only place that
+//! sends signals: never to one that is not of the namespace.
 
 use crate::support::children;
 use anyhow::{Context, Result};

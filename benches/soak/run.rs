@@ -64,7 +64,8 @@ pub(crate) struct Outcome {
 enum Phase {
     /// The next thing goes wrong then.
     Acting(Instant),
-    /// Nobody is answered: nothing more goes wrong until somebody is, or until then, which is known once nobody is stopped.
+    /// Nobody is answered: nothing more goes wrong until somebody
+    /// is, or until then, which is known once nobody is stopped.
     Waiting(Option<Instant>),
 }
 

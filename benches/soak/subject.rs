@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// At a hundred requests a second a budget is spent in half a minute or so. Each signal and each orphan is a line of the
-/// log, so that a reader who is stuck is felt.
+/// At a hundred requests a second a budget is spent in half a minute or so. Each signal and each orphan is a line of
+/// the log, so that a reader who is stuck is felt.
 pub(crate) const SETTINGS: [(&str, &str); 9] = [
     ("OSTLER_MAX_REQUESTS", "2500"),
     ("OSTLER_MAX_REQUESTS_JITTER", "1000"),

@@ -109,8 +109,8 @@ impl Watch {
         }
     }
 
-    /// A generation is a process group: one whose leader is dead and whose workers live counts too. Who was started from
-    /// outside is of a group that the namespace does not know, and has 0.
+    /// A generation is a process group: one whose leader is dead and whose workers live counts too. Who was started
+    /// from outside is of a group that the namespace does not know, and has 0.
     fn count_generations(
         &mut self,
         subject: &Subject,

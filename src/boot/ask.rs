@@ -84,7 +84,8 @@ pub fn metrics() -> Result<u8> {
     print(ask(Page::Metrics, "metrics")?.as_bytes())
 }
 
-/// What the running ostler knows, and what it leaves to others to measure: the memory of generations that have no budget.
+/// What the running ostler knows, and what it leaves to others
+/// to measure: the memory of generations that have no budget.
 fn report() -> Result<Value> {
     let mut report: Value =
         serde_json::from_str(&ask(Page::Status, "status")?).context("the answer is no JSON")?;

@@ -52,8 +52,8 @@ pub fn boot(
     set_up(signals, overrides, config, environment, command)
 }
 
-/// All but reading the configuration. Not inlined: the stack that this takes would be below that which reading takes, and not in its
-/// place.
+/// All but reading the configuration. Not inlined: the stack that this
+/// takes would be below that which reading takes, and not in its place.
 #[inline(never)]
 fn set_up(
     signals: Signals,
@@ -122,7 +122,8 @@ fn set_up(
     let outlet = tell::of_metrics(&mut log, config.metrics.as_ref(), statsd);
     let control = tell::of_control(&mut log, Control::open());
 
-    // std keys its hash maps with the kernel's randomness, getrandom(2), and falls back by itself where that is refused.
+    // std keys its hash maps with the kernel's randomness,
+    // getrandom(2), and falls back by itself where that is refused.
     let seed = RandomState::new().hash_one(());
     let budget = Budget { memory, ..config.policy.budget };
     let heard = counting.as_ref().and(plan.and_then(|plan| plan.cure));

@@ -12,7 +12,8 @@ use std::time::Duration;
 /// How long ECS and Kubernetes wait after SIGTERM unless they are told otherwise.
 const USUAL: Duration = Duration::from_secs(30);
 
-/// A sentence for each, with what to write instead. `held` sockets are handed to the child, which is recycled by `recycle`.
+/// A sentence for each, with what to write instead. `held` sockets
+/// are handed to the child, which is recycled by `recycle`.
 #[must_use]
 pub fn advice(
     config: &Config,

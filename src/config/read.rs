@@ -1,5 +1,5 @@
-//! Reads the environment, a group of variables after the other. Every variable is read before anything is made of them, so
-//! that all errors are told at once.
+//! Reads the environment, a group of variables after the other. Every variable
+//! is read before anything is made of them, so that all errors are told at once.
 
 use super::reader::{Origin, Reader};
 use super::signals::Rewrites;

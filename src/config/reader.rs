@@ -12,8 +12,9 @@ const PREFIX: &str = "OSTLER_";
 /// From this likeness on, one name may be meant by another.
 const LIKE: f64 = 0.8;
 
-/// Kubernetes tells every container of all Services of its namespace, one that is called `ostler` or `ostler-x` among them, by variables
-/// such as `OSTLER_SERVICE_HOST` and `OSTLER_PORT_80_TCP` (its documentation, "Accessing the Service"). Nobody has written these.
+/// Kubernetes tells every container of all Services of its namespace, one that is called
+/// `ostler` or `ostler-x` among them, by variables such as `OSTLER_SERVICE_HOST` and
+/// `OSTLER_PORT_80_TCP` (its documentation, "Accessing the Service"). Nobody has written these.
 fn leave_out_services(variables: &mut BTreeMap<String, OsString>) {
     let services = variables.keys().filter_map(|name| name.strip_suffix("_SERVICE_HOST").map(str::to_owned));
     for service in services.collect::<Vec<_>>() {

@@ -1,4 +1,5 @@
-//! Does a shell stand between ostler and the server? A process that stays is not the one that `LISTEN_PID` is meant for.
+//! Does a shell stand between ostler and the server? A process
+//! that stays is not the one that `LISTEN_PID` is meant for.
 
 use crate::count::gunicorn::{FileText, program, words};
 
@@ -11,7 +12,8 @@ pub fn stays(argv: &[String], read: impl Fn(&str) -> FileText) -> bool {
     let is_shell = SHELLS.contains(&program(first));
     let flags = argv.iter().skip(1).take_while(|word| is_shell && word.starts_with('-'));
     let takes_text = flags.clone().any(|flag| flag.contains('c'));
-    // What comes behind the flags: a text with -c, else a script; without a shell the first word may be a script itself.
+    // What comes behind the flags: a text with -c, else a script;
+    // without a shell the first word may be a script itself.
     let operand = if is_shell { argv.get(1 + flags.count()) } else { Some(first) };
     let text = match operand {
         Some(text) if takes_text => text.clone(),

@@ -1,6 +1,6 @@
-//! What a gunicorn command says, read as gunicorn reads it: config file < `GUNICORN_CMD_ARGS` < command line, the last of a
-//! duplicate wins. The config file is Python: a plain `name = "value"` is understood, and of everything else that names a
-//! setting only that it does.
+//! What a gunicorn command says, read as gunicorn reads it: config file < `GUNICORN_CMD_ARGS`
+//! < command line, the last of a duplicate wins. The config file is Python: a plain `name =
+//! "value"` is understood, and of everything else that names a setting only that it does.
 
 use std::fmt;
 
@@ -167,8 +167,8 @@ pub(crate) fn program(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)
 }
 
-/// The value of the last `--long VALUE`, `--long=VALUE`, `-s VALUE` or `-sVALUE`. As argparse does, a long flag may be cut
-/// short; where that is ambiguous, gunicorn does not start.
+/// The value of the last `--long VALUE`, `--long=VALUE`, `-s VALUE` or `-sVALUE`. As argparse does, a long flag may be
+/// cut short; where that is ambiguous, gunicorn does not start.
 fn last_flag(words: &[String], setting: &Setting) -> Option<String> {
     let mut found = None;
     let mut words = words.iter();

@@ -1,5 +1,5 @@
-//! Lines of a log: which of them tell of a request, and of which path. Servers quote what clients send, so no request can
-//! forge a second line.
+//! Lines of a log: which of them tell of a request, and of which path.
+//! Servers quote what clients send, so no request can forge a second line.
 
 /// Where the beginning of a line is enough: a request line comes early in every format.
 const LONGEST: usize = 4096;
@@ -83,13 +83,13 @@ impl Lines {
     }
 }
 
-/// The methods of RFC 9110 and PATCH, by which a request line is known that is broken behind its method: some loggers wrap
-/// long lines.
+/// The methods of RFC 9110 and PATCH, by which a request line is known
+/// that is broken behind its method: some loggers wrap long lines.
 const METHODS: [&[u8]; 9] =
     [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
 
-/// The path of the request that a line tells of: what stands behind `"GET ` and other methods (RFC 9110, 9), in quotes as
-/// every common format has it. Nothing, if the line ends there.
+/// The path of the request that a line tells of: what stands behind `"GET ` and other methods (RFC 9110, 9), in quotes
+/// as every common format has it. Nothing, if the line ends there.
 fn path(line: &[u8]) -> Option<&[u8]> {
     line.split(|byte| *byte == b'"').skip(1).find_map(|quoted| {
         if METHODS.contains(&quoted.trim_ascii_end()) && line.ends_with(quoted) {

@@ -7,8 +7,8 @@ const COMPANIONS_PER_REQUEST: u64 = 2;
 
 /// How many requests a datagram tells of. Anything else that is sent there counts as 0.
 ///
-/// A datagram holds one metric or several, a line each: `name:value|type|@rate|#tags`
-/// (the [statsd format](https://github.com/statsd/statsd/blob/master/docs/metric_types.md), with Datadog's tags). Prefixes vary, so
+/// A datagram holds one metric or several, a line each: `name:value|type|@rate|#tags` (the [statsd
+/// format](https://github.com/statsd/statsd/blob/master/docs/metric_types.md), with Datadog's tags). Prefixes vary, so
 /// the name is known by its last part, `requests`; only counters (`c`) count, divided by their sample rate.
 #[must_use]
 pub fn requests(datagram: &[u8]) -> u64 {

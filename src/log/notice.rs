@@ -39,8 +39,8 @@ impl Record {
         }
     }
 
-    /// The records of a notice: one for each of the orphans that were reaped, at this level if they are to be told of at all; one
-    /// for all else.
+    /// The records of a notice: one for each of the orphans that were reaped,
+    /// at this level if they are to be told of at all; one for all else.
     #[must_use]
     #[expect(clippy::too_many_lines, reason = "a table: a row for each notice")]
     pub fn of(notice: &Notice, orphans: Option<Level>) -> Vec<Self> {
@@ -320,7 +320,8 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// A signal's name: `SIGTERM`, `SIGRTMIN+1`. The first real-time signal is 34 to programs, 32 to the kernel (signal(7)).
+/// A signal's name: `SIGTERM`, `SIGRTMIN+1`. The first real-time
+/// signal is 34 to programs, 32 to the kernel (signal(7)).
 pub(crate) fn name(signal: Signal) -> String {
     match (nix::sys::signal::Signal::try_from(signal.0), signal.0) {
         (Ok(known), _) => known.as_str().to_owned(),

@@ -1,4 +1,5 @@
-//! The figures of a report, as those read them who collect them: CloudWatch's embedded metric format, statsd, Prometheus.
+//! The figures of a report, as those read them who collect them:
+//! CloudWatch's embedded metric format, statsd, Prometheus.
 
 use super::{Crew, Report};
 use crate::supervisor::{Portrait, Role};
@@ -176,14 +177,15 @@ impl Meter {
         metrics(report).into_iter().map(since).collect()
     }
 
-    /// That was told, and did not get lost on its way: the next time counters are told by what they have grown since then.
+    /// That was told, and did not get lost on its way: the next
+    /// time counters are told by what they have grown since then.
     pub fn was_told(&mut self, report: &Report) {
         let counters = metrics(report).into_iter().filter(|metric| metric.kind == Kind::Counter);
         self.told.extend(counters.map(|metric| (metric.name, metric.value)));
     }
 
-    /// A line that CloudWatch Logs makes metrics of (its Embedded Metric Format), in the namespace `ostler`; `service` is their
-    /// dimension, if there is one; `millis` is the time since 1970.
+    /// A line that CloudWatch Logs makes metrics of (its Embedded Metric Format), in the namespace `ostler`; `service`
+    /// is their dimension, if there is one; `millis` is the time since 1970.
     #[must_use]
     pub fn emf(&self, report: &Report, service: Option<&str>, millis: u64) -> String {
         let metrics = self.read(report);
@@ -201,7 +203,8 @@ impl Meter {
         format!("{}\n", Value::Object(line))
     }
 
-    /// As statsd and its like take it, in as few datagrams as are sure to arrive whole. All counters are in the first of them.
+    /// As statsd and its like take it, in as few datagrams as are
+    /// sure to arrive whole. All counters are in the first of them.
     #[must_use]
     pub fn statsd(&self, report: &Report) -> Vec<String> {
         let mut datagrams = vec![String::new()];

@@ -71,7 +71,8 @@ pub enum Action {
     },
     /// Look for who leads on where a leader has ended. Answered by `HeirSought`.
     SeekHeir(GenerationId),
-    /// Look for workers of this generation that are not known yet, and tell when they end. Answered by `WorkersWatched`.
+    /// Look for workers of this generation that are not known
+    /// yet, and tell when they end. Answered by `WorkersWatched`.
     WatchWorkers(GenerationId),
     /// Send a signal to every process that is left below ostler, or only look who there is. Answered by `Swept`.
     Sweep(Option<Signal>),
@@ -85,8 +86,8 @@ pub enum Action {
     CheckDrain(Slot),
     /// Look which connections wait to be accepted. Answered by `QueueSeen`.
     CheckQueue(Slot),
-    /// Measure the memory of a generation: exactly, unless something cheaper shows that it is below the limit. Answered by
-    /// `MemoryMeasured`.
+    /// Measure the memory of a generation: exactly, unless something cheaper
+    /// shows that it is below the limit. Answered by `MemoryMeasured`.
     Measure {
         /// Which.
         id: GenerationId,
@@ -97,7 +98,8 @@ pub enum Action {
     },
     /// Count the connections that have come. Answered by `ConnectionsCounted`, if that can be known here.
     CountConnections,
-    /// Nobody serves here any more: close what still waits, so that no client hangs. Answered by `Shed` if anything did.
+    /// Nobody serves here any more: close what still waits, so
+    /// that no client hangs. Answered by `Shed` if anything did.
     Shed(Slot),
     /// Answer a command.
     Answer {

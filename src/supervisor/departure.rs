@@ -74,7 +74,8 @@ impl Departure {
     /// Tells the generation to stop.
     pub(super) fn told(generation: Generation, cause: Cause, turn: &mut Turn<'_>) -> Self {
         turn.send(generation.id, turn.policy.stop_signal);
-        // Whoever is stopped (SIGSTOP; ctrl-Z, which stops the whole group) would only take it when the grace period is over.
+        // Whoever is stopped (SIGSTOP; ctrl-Z, which stops the whole
+        // group) would only take it when the grace period is over.
         turn.kill(Target::Group(generation.id), Signal::CONT);
         let leader = Leader::Alive { remind: turn.now + REMIND };
         Self { generation, cause, leader, force: Force::At(turn.now + turn.policy.grace_period) }
@@ -198,8 +199,8 @@ impl Departure {
         }
     }
 
-    /// Ends what the dead leader leaves behind (the `UvicornWorker`s of a killed master serve on for ever), and only then
-    /// reaps the leader: until then its pid, by which the group is named, cannot be another's.
+    /// Ends what the dead leader leaves behind (the `UvicornWorker`s of a killed master serve on for ever), and only
+    /// then reaps the leader: until then its pid, by which the group is named, cannot be another's.
     fn bury(&mut self, outcome: Outcome, turn: &mut Turn<'_>) {
         let id = self.generation.id;
         match self.force {

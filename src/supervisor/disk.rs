@@ -1,4 +1,5 @@
-//! How full the disk is: it is looked at now and then, and what has grown on it is told once it is fuller than it should be.
+//! How full the disk is: it is looked at now and then, and what
+//! has grown on it is told once it is fuller than it should be.
 
 use super::action::Action;
 use super::event::Event;

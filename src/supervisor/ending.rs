@@ -1,5 +1,5 @@
-//! Nobody serves any more: the last generation departs, with another one beside it if a handover was under way, and then
-//! the next generation or the end follows.
+//! Nobody serves any more: the last generation departs, with another one beside it
+//! if a handover was under way, and then the next generation or the end follows.
 
 use super::action::Answer;
 use super::delay::Stop;

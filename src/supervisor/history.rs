@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 /// So many recycles are remembered.
 const KEPT: usize = 10;
-/// Workers that crash again and again are told of once a minute; when that has stopped for twice as long, they do no more.
+/// Workers that crash again and again are told of once a minute;
+/// when that has stopped for twice as long, they do no more.
 const CRASHING: Duration = Duration::from_mins(2);
 
 /// How often what has happened since ostler has started.

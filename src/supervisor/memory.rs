@@ -1,6 +1,6 @@
-//! The memory budget: a generation is measured again and again, and has spent it when it was over the line in three
-//! measurements in a row. The line is the limit, or so far below it that whoever leaks is replaced before it is there. What
-//! measuring costs says how often.
+//! The memory budget: a generation is measured again and again, and has spent it when it was
+//! over the line in three measurements in a row. The line is the limit, or so far below it
+//! that whoever leaks is replaced before it is there. What measuring costs says how often.
 
 use super::action::Action;
 use super::budget::until_spent;
@@ -134,7 +134,8 @@ impl Gauge {
         }
     }
 
-    /// So far below the limit as it grows while it is being replaced, at the rate at which it has grown since it had settled.
+    /// So far below the limit as it grows while it is being replaced,
+    /// at the rate at which it has grown since it had settled.
     fn line(&self, limit: u64, now: Instant) -> u64 {
         let Some((since, first)) = self.settled else { return limit };
         let growth = u128::from(self.used.saturating_sub(first));
@@ -170,10 +171,10 @@ impl Gauge {
             Row { count: row.count.saturating_add(1), at_limit, ..row }
         });
         self.spent = self.row.filter(|row| self.is_spent(row, now)).map(|_| bytes);
-        // A cheap one pays for itself alone. One that was due is followed by cheap ones, and the next that is due waits until all
-        // is paid. One that these have called for, and that shows that they are wrong, is followed by the next at once too,
-        // since a leak is about to be there. So is a row that does not show yet whether it is one: a leak goes by fits and
-        // starts. All that up to a point, for it may stay so for good.
+        // A cheap one pays for itself alone. One that was due is followed by cheap ones, and the next that is due waits
+        // until all is paid. One that these have called for, and that shows that they are wrong, is followed by the
+        // next at once too, since a leak is about to be there. So is a row that does not show yet whether it is one: a
+        // leak goes by fits and starts. All that up to a point, for it may stay so for good.
         let pays = |cost: Duration| cost.saturating_mul(PAUSE).clamp(SHORTEST, LONGEST);
         let was_due = now >= self.exact_at;
         let may_owe = self.debt.saturating_mul(PAUSE) < CREDIT;
@@ -205,8 +206,8 @@ impl Gauge {
         }
     }
 
-    /// Is it over the limit for good, or over the line and growing on: at half the rate at least at which it has grown since
-    /// it had settled? One step is no leak.
+    /// Is it over the limit for good, or over the line and growing on: at half the
+    /// rate at least at which it has grown since it had settled? One step is no leak.
     fn is_spent(&self, row: &Row, now: Instant) -> bool {
         let millis = |since: Instant| now.saturating_duration_since(since).as_millis();
         let grown = |from: u64| u128::from(self.used.saturating_sub(from));

@@ -189,7 +189,8 @@ pub enum Notice {
         outcome: Outcome,
         /// Why.
         cause: Cause,
-        /// How many requests were counted for it up to its leader's end, since its start, its last reload or its new leader.
+        /// How many requests were counted for it up to its leader's
+        /// end, since its start, its last reload or its new leader.
         requests: u64,
         /// How long it lived since then.
         age: Duration,

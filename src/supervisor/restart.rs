@@ -1,5 +1,5 @@
-//! When what has failed is tried again: a start for want of something, a child that has ended by itself, a handover to a
-//! successor that did not serve, steering.
+//! When what has failed is tried again: a start for want of something, a child that
+//! has ended by itself, a handover to a successor that did not serve, steering.
 
 use super::RestartLimit;
 use std::collections::VecDeque;
@@ -41,8 +41,9 @@ impl Ends {
 const SHORTEST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_mins(10);
 
-/// How long to wait after the `failures`th failed handover in a row: the minimum age of a generation (a second at least),
-/// doubled each time, at most 10 minutes. A server serves meanwhile, and every try costs it the memory of a second one.
+/// How long to wait after the `failures`th failed handover in a row: the minimum
+/// age of a generation (a second at least), doubled each time, at most 10 minutes.
+/// A server serves meanwhile, and every try costs it the memory of a second one.
 pub(super) fn retry(min_age: Duration, failures: u32) -> Duration {
     let first = min_age.max(SHORTEST_RETRY);
     doubled(first, failures).min(LONGEST_RETRY.max(first))

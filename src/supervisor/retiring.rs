@@ -1,5 +1,5 @@
-//! The incumbent serves, and beside it another generation goes: the one that has handed over to it, first drained and then
-//! told to stop, or a successor that has failed.
+//! The incumbent serves, and beside it another generation goes: the one that has handed over to it, first drained and
+//! then told to stop, or a successor that has failed.
 
 use super::State;
 use super::action::{Action, Answer};

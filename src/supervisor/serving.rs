@@ -113,8 +113,8 @@ impl Incumbent {
         [requests, memory, age].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
-    /// Takes in how much memory it holds. One that has too much as soon as it has started is no leak that a recycle cures:
-    /// each next one of them waits longer.
+    /// Takes in how much memory it holds. One that has too much as soon as it has
+    /// started is no leak that a recycle cures: each next one of them waits longer.
     fn measured(&mut self, bytes: u64, shared: Option<u64>, view: View, cost: Duration, turn: &mut Turn<'_>) {
         let Generation { id, started, limits, .. } = &self.generation;
         let Some(limit) = limits.memory else { return };
@@ -206,7 +206,8 @@ impl Incumbent {
         }
     }
 
-    /// Passes on a signal other than SIGTERM. What asks for the end may take its time, and must not be replaced meanwhile.
+    /// Passes on a signal other than SIGTERM. What asks for the
+    /// end may take its time, and must not be replaced meanwhile.
     pub(super) fn signal(&mut self, signal: Signal, turn: &mut Turn<'_>) {
         turn.forward(self.generation.id, signal);
         self.workers.stir(turn);

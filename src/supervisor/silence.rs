@@ -1,5 +1,5 @@
-//! A source of counts that stays silent while connections come: told once, for a budget that never comes to its end is as
-//! if there were none.
+//! A source of counts that stays silent while connections come: told once,
+//! for a budget that never comes to its end is as if there were none.
 
 use super::action::Action;
 use super::notice::Notice;

@@ -1,4 +1,5 @@
-//! Nobody serves, and nobody is beside the generation that is to: it is waited for its time, or for the answer to its start.
+//! Nobody serves, and nobody is beside the generation that is to:
+//! it is waited for its time, or for the answer to its start.
 
 use super::State;
 use super::action::Answer;

@@ -1,5 +1,5 @@
-//! Nobody is left of the last generation. Whoever else still runs below ostler, a daemon with a session of its own, say, is
-//! told to end and may take what is left of the grace period; then ostler ends.
+//! Nobody is left of the last generation. Whoever else still runs below ostler, a daemon with a session of its own,
+//! say, is told to end and may take what is left of the grace period; then ostler ends.
 
 use super::State;
 use super::action::{Action, Answer};
@@ -16,7 +16,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// They have so long at least, also where the child has used up its grace period.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// Whoever came from outside is waited for only so long: an interactive shell ignores SIGTERM, and ends with the container.
+/// Whoever came from outside is waited for only so long: an
+/// interactive shell ignores SIGTERM, and ends with the container.
 const COURTESY: Duration = Duration::from_secs(1);
 
 /// Whoever has got SIGKILL and is there still after this time hangs in the kernel, which ends it with ostler.

@@ -1,4 +1,5 @@
-//! The terms in which facts and orders are told: generations, slots, processes, signals, how things ended and what was seen.
+//! The terms in which facts and orders are told: generations,
+//! slots, processes, signals, how things ended and what was seen.
 
 use std::fmt;
 
@@ -20,8 +21,8 @@ impl fmt::Display for GenerationId {
     }
 }
 
-/// One of the two sockets that ostler holds for every address. A generation serves on one of them and its successor on the
-/// other, so that the kernel can tell their connections apart.
+/// One of the two sockets that ostler holds for every address. A generation serves on one of them and its successor on
+/// the other, so that the kernel can tell their connections apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slot {
     /// Where the first generation serves.

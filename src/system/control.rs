@@ -1,8 +1,8 @@
-//! The control socket: commands from inside the container, as datagrams on a name in the abstract namespace. It needs no
-//! folder to write to, and the kernel tells who sent each (`SCM_CREDENTIALS`, unix(7)).
+//! The control socket: commands from inside the container, as datagrams on a name in the abstract namespace. It needs
+//! no folder to write to, and the kernel tells who sent each (`SCM_CREDENTIALS`, unix(7)).
 //!
-//! The name holds the number of the PID namespace: the containers of a task may share their network, and with it all abstract
-//! names. Whoever is not of this PID namespace has no pid in it, and is not listened to.
+//! The name holds the number of the PID namespace: the containers of a task may share their network, and with it all
+//! abstract names. Whoever is not of this PID namespace has no pid in it, and is not listened to.
 
 use crate::supervisor::{Answer, Client, Command, Event, Page};
 use nix::cmsg_space;
@@ -126,8 +126,8 @@ pub fn ask_for_page(page: Page) -> io::Result<Result<String, String>> {
 /// What is asked for is answered with words that begin like this; all others tell why there is no such answer.
 fn ask(ostler: &UnixAddr, question: &str, beginning: &str) -> io::Result<Result<String, String>> {
     let socket = datagram_socket()?;
-    // So that there is an address to answer to. It is no secret: whoever else sends there is kept away by connect(2), and
-    // what came before that is known by its sender, whose name the kernel tells.
+    // So that there is an address to answer to. It is no secret: whoever else sends there is kept away by connect(2),
+    // and what came before that is known by its sender, whose name the kernel tells.
     bind(socket.as_raw_fd(), &UnixAddr::new_unnamed())?;
     connect(socket.as_raw_fd(), ostler)?;
     let socket = UnixDatagram::from(socket);
@@ -224,8 +224,8 @@ fn receive_into(socket: &impl AsRawFd, flags: MsgFlags, bytes: &mut [u8]) -> Opt
             sender = Some(credentials.into());
         }
     }
-    // A path may lead to somebody else by now, who would take the answer for ostler's own word. Who has no name at all has an
-    // address of no length, which nix must not be asked about.
+    // A path may lead to somebody else by now, who would take the answer for ostler's own word. Who has no name at all
+    // has an address of no length, which nix must not be asked about.
     let from = message.address.filter(|address| address.len() > 2 && address.as_abstract().is_some());
     let length = message.bytes;
     Some(Datagram { bytes: bytes.get(..length).unwrap_or_default().to_vec(), from, sender })

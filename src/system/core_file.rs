@@ -8,8 +8,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// The most that is read at once, in bytes: of the program headers, and of the notes. The kernel writes the note that is
-/// looked for as the second one, behind some hundred bytes, and so does gdb.
+/// The most that is read at once, in bytes: of the program headers, and of the notes. The kernel writes the note that
+/// is looked for as the second one, behind some hundred bytes, and so does gdb.
 const MOST_READ: usize = 64 << 10;
 /// `e_type` (elf(5)).
 const ET_CORE: u16 = 4;
@@ -38,7 +38,8 @@ pub struct CoreFile {
     pub program: Option<Dumped>,
 }
 
-/// What a core file says of the process that has left it. Its bytes may be any: they are to be escaped where they are shown.
+/// What a core file says of the process that has left it. Its
+/// bytes may be any: they are to be escaped where they are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dumped {
     /// Its id in the innermost PID namespace it was in; 0 where the file does not tell.
@@ -50,8 +51,8 @@ pub struct Dumped {
 }
 
 impl CoreFile {
-    /// What is at this path; `None` if that is no core file: neither a symbolic link to one, nor a FIFO or a device, which
-    /// are not even opened.
+    /// What is at this path; `None` if that is no core file: neither a symbolic
+    /// link to one, nor a FIFO or a device, which are not even opened.
     ///
     /// # Errors
     /// It is not there or cannot be read.
@@ -86,7 +87,8 @@ impl CoreFile {
     }
 }
 
-/// Does an open, regular file hold an ELF file of type `ET_CORE`? One short read; the file's position stays where it is.
+/// Does an open, regular file hold an ELF file of type `ET_CORE`?
+/// One short read; the file's position stays where it is.
 ///
 /// # Errors
 /// It cannot be read.
@@ -200,8 +202,8 @@ pub(super) fn program(read_at: impl Fn(u64, &mut [u8]) -> io::Result<usize>) -> 
     find(layout, &notes)
 }
 
-/// The first note of this kind, among notes of which each is three words, its name and its description, both filled up to
-/// whole words.
+/// The first note of this kind, among notes of which each is three
+/// words, its name and its description, both filled up to whole words.
 fn find(layout: Layout, mut notes: &[u8]) -> Option<Dumped> {
     loop {
         let (name, description) = (layout.word(notes, 0)?, layout.word(notes, 4)?);

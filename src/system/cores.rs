@@ -1,5 +1,5 @@
-//! Core files in the child's folders: the newest are kept, and the others deleted. inotify(7) tells when a file has been
-//! written there; nobody polls.
+//! Core files in the child's folders: the newest are kept, and the others
+//! deleted. inotify(7) tells when a file has been written there; nobody polls.
 
 use super::core_file::CoreFile;
 use crate::supervisor::{Core, Event, Pid};

@@ -139,8 +139,8 @@ impl Counter {
     }
 }
 
-/// How gunicorn is told of a source, given the address or the descriptor number. Where the format is honoured, lines have
-/// one character, for nobody reads them, or hold the request line, if paths matter.
+/// How gunicorn is told of a source, given the address or the descriptor number. Where the format is honoured, lines
+/// have one character, for nobody reads them, or hold the request line, if paths matter.
 pub(super) fn arguments(source: Source, skip: &[String], place: &str) -> Option<String> {
     match source {
         Source::Statsd => Some(format!("--statsd-host {place}")),

@@ -157,8 +157,8 @@ fn count_waiting(accept: impl Fn() -> io::Result<OwnedFd>) -> u64 {
     waited
 }
 
-/// A listening socket is readable while a connection waits in its accept queue (accept(2)). Where nobody can tell, somebody
-/// may wait: a probe is not taken for accepted, nor a generation for drained.
+/// A listening socket is readable while a connection waits in its accept queue (accept(2)). Where nobody can tell,
+/// somebody may wait: a probe is not taken for accepted, nor a generation for drained.
 pub(super) fn queue(socket: BorrowedFd<'_>) -> Queue {
     match state(&socket, LEFT | PollFlags::POLLIN) {
         Ok(PollFlags::POLLIN) | Err(_) => Queue::Waiting,

@@ -29,8 +29,8 @@ pub(super) struct Additions<'a> {
 
 /// Variables whose value is the child's own pid, which only the child knows.
 ///
-/// Behind a shell gunicorn takes `GUNICORN_PID` for its parent's, as it is: so it takes the sockets of `GUNICORN_FD`, and
-/// does not unlink unix ones when it ends. Where it is the leader itself, `LISTEN_PID` wins.
+/// Behind a shell gunicorn takes `GUNICORN_PID` for its parent's, as it is: so it takes the sockets of `GUNICORN_FD`,
+/// and does not unlink unix ones when it ends. Where it is the leader itself, `LISTEN_PID` wins.
 pub(super) fn own_pid_variables(additions: &Additions<'_>) -> &'static [&'static str] {
     match (additions.sockets, additions.between) {
         (None, _) => &[],

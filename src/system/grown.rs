@@ -1,5 +1,5 @@
-//! What was written to the disk since ostler has started: looked for file by file, a few at a time, so that nothing else has
-//! to wait for it.
+//! What was written to the disk since ostler has started: looked for file
+//! by file, a few at a time, so that nothing else has to wait for it.
 
 use crate::supervisor::{DiskSearch, Grown};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,8 +10,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// So many are looked at in one step: a tenth of a millisecond where the kernel has them in memory, and not too long where each has to
-/// be read from a slow disk.
+/// So many are looked at in one step: a tenth of a millisecond where the kernel has
+/// them in memory, and not too long where each has to be read from a slow disk.
 const STEP: usize = 50;
 /// So many in all: then what was found is told.
 const MOST: usize = 1_000_000;
@@ -93,7 +93,8 @@ impl Search {
 
     fn look_at(&mut self, path: PathBuf, metadata: &Metadata) {
         if metadata.is_dir() {
-            // Another file system has another device. On an overlay that is so of folders; files may have those of its layers.
+            // Another file system has another device. On an overlay that
+            // is so of folders; files may have those of its layers.
             if metadata.dev() == self.device
                 && self.levels.len() < DEEPEST
                 && let Ok(entries) = fs::read_dir(&path)
@@ -123,7 +124,8 @@ impl Found {
         }
     }
 
-    /// A file that holds a tenth of all is told by itself; a folder that holds less than that counts as the one above it.
+    /// A file that holds a tenth of all is told by itself; a folder
+    /// that holds less than that counts as the one above it.
     fn sum_up(mut self) -> Vec<Grown> {
         let all = self.folders.values().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
         let much = (all / 10).max(1);

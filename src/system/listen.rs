@@ -1,5 +1,5 @@
-//! The sockets that ostler holds for good, so that clients wait in the backlog while no child is there: opened, or taken
-//! over from whoever started ostler.
+//! The sockets that ostler holds for good, so that clients wait in the backlog
+//! while no child is there: opened, or taken over from whoever started ostler.
 
 use super::door::{Door, Reach, SharedDoor, open_tcp, open_unix};
 use super::privileges::{Privileges, as_user};
@@ -56,8 +56,8 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// Takes over the sockets that systemd, podman or another ostler hands over (`sd_listen_fds(3)`). `own` more will be
-    /// opened.
+    /// Takes over the sockets that systemd, podman or another ostler
+    /// hands over (`sd_listen_fds(3)`). `own` more will be opened.
     ///
     /// # Errors
     /// A descriptor is no socket that can be listened on.

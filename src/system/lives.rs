@@ -18,8 +18,8 @@ use std::mem;
 /// Reaped at most in one wake-up: what was once needed to tell of them is kept, as the allocator gives little back.
 const REAPS: usize = 100;
 
-/// Of so many generations that are gone the stdout is still read, as somebody has it open. Each is a descriptor, and may hold a
-/// line that has not ended: a job that every generation leaves behind must not take all there are.
+/// Of so many generations that are gone the stdout is still read, as somebody has it open. Each is a descriptor, and
+/// may hold a line that has not ended: a job that every generation leaves behind must not take all there are.
 const STDOUTS: usize = 32;
 
 impl System {

@@ -1,5 +1,6 @@
-//! What the processes of a generation hold in memory. The cheap sum of their resident sets counts a page once for each
-//! process that shares it; the exact one (PSS) has each page counted once in all, and costs the kernel a walk over them.
+//! What the processes of a generation hold in memory. The cheap sum of their
+//! resident sets counts a page once for each process that shares it; the exact one
+//! (PSS) has each page counted once in all, and costs the kernel a walk over them.
 
 use super::table::{Member, State, family, processes};
 use crate::supervisor::{Pid, View};
@@ -24,8 +25,8 @@ pub(super) fn processor_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }
 
-/// Measures the group, and all that descends from the leader. Exactly, where the cheap sum, less what is known to be counted
-/// too often in it, is not below `limit`.
+/// Measures the group, and all that descends from the leader. Exactly, where the
+/// cheap sum, less what is known to be counted too often in it, is not below `limit`.
 ///
 /// # Errors
 /// There is no /proc, or no descriptor is left.

@@ -269,8 +269,8 @@ impl System {
         (connections > 0).then_some(Event::Shed { connections })
     }
 
-    /// A connection belongs to the socket that its first packet was given to, and may be complete only when the generation
-    /// there is long gone.
+    /// A connection belongs to the socket that its first packet was given
+    /// to, and may be complete only when the generation there is long gone.
     fn shed_latecomers(&mut self) -> Option<Event> {
         let slot = self.vacant()?;
         let waits = |system: &Self| system.doors().iter().any(|door| door.queue(slot) == Queue::Waiting);

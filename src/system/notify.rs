@@ -1,5 +1,5 @@
-//! Where a generation says that it is ready (`sd_notify(3)`): a datagram socket of its own, which is always drained, since
-//! whoever sends to a full one waits.
+//! Where a generation says that it is ready (`sd_notify(3)`): a datagram socket
+//! of its own, which is always drained, since whoever sends to a full one waits.
 
 use super::control::{datagram_socket, receive};
 use nix::sys::socket::{MsgFlags, UnixAddr, bind, getsockname, sendto};
@@ -18,8 +18,8 @@ const MANY: usize = 16;
 #[derive(Debug)]
 pub(super) struct Notify {
     socket: OwnedFd,
-    /// Whom ostler itself is to tell when a generation is ready. All else that a child says there (that it stops, say) is of
-    /// that generation alone.
+    /// Whom ostler itself is to tell when a generation is ready. All else that
+    /// a child says there (that it stops, say) is of that generation alone.
     upstream: Option<UnixAddr>,
 }
 

@@ -1,4 +1,5 @@
-//! All processes below ostler that are no generation's: those that have left its group, and whoever came by `docker exec`.
+//! All processes below ostler that are no generation's: those
+//! that have left its group, and whoever came by `docker exec`.
 
 use super::signals::{self, To};
 use super::table::{Member, State, family, processes};
@@ -22,8 +23,8 @@ fn reach() -> Reach {
     if getpid().as_raw() == 1 { Reach::Namespace } else { Reach::Descendants }
 }
 
-/// Sends a signal to all of them, if one is given; they are those who were there before. The dead that nobody has reaped do
-/// not count.
+/// Sends a signal to all of them, if one is given; they are those who
+/// were there before. The dead that nobody has reaped do not count.
 pub(super) fn sweep(signal: Option<Signal>) -> Vec<Left> {
     let left = all();
     if let Some(signal) = signal {

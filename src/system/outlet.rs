@@ -42,8 +42,8 @@ impl Outlet {
         Ok(Self { meter: Meter::default(), way })
     }
 
-    /// Tells the figures. Where the child's stdout passes through ostler, lines go the same way, one behind the other. Of what
-    /// does not get through the next one tells.
+    /// Tells the figures. Where the child's stdout passes through ostler, lines go the same way, one behind the other.
+    /// Of what does not get through the next one tells.
     pub(super) fn publish(&mut self, report: &Report, passage: Option<&mut Passage>) {
         let told = match &self.way {
             Way::Stdout { sink, service } => {

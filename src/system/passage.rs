@@ -1,5 +1,5 @@
-//! The child's stdout, on its way to ostler's own. The child never waits for whoever reads that: lines that cannot go on
-//! now are kept, up to a bound, and then dropped and counted.
+//! The child's stdout, on its way to ostler's own. The child never waits for whoever reads that: lines that cannot go
+//! on now are kept, up to a bound, and then dropped and counted.
 
 use crate::sink::{LONGEST_LINE, Sink};
 use nix::errno::Errno;
@@ -100,8 +100,8 @@ impl Passage {
     }
 }
 
-/// As many as a pipe takes all or nothing of, so that no other's line comes in between (pipe(7), `PIPE_BUF`); a longer line
-/// by itself.
+/// As many as a pipe takes all or nothing of, so that no other's line
+/// comes in between (pipe(7), `PIPE_BUF`); a longer line by itself.
 fn whole_lines(bytes: &[u8]) -> &[u8] {
     let atomic = bytes.get(..LONGEST_LINE).unwrap_or(bytes);
     let end = match atomic.iter().rposition(|byte| *byte == b'\n') {

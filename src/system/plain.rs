@@ -6,8 +6,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Reads so many bytes at most. Anything but a plain file is left to who it is for: a FIFO may never open, and what is read
-/// from it is gone; /dev/zero has no end; a terminal would become ostler's own, and could send it signals.
+/// Reads so many bytes at most. Anything but a plain file is left to who it is for: a FIFO may never open, and what is
+/// read from it is gone; /dev/zero has no end; a terminal would become ostler's own, and could send it signals.
 ///
 /// # Errors
 /// It cannot be read, or is no plain file.

@@ -14,9 +14,10 @@ use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
 
-/// The real and the saved user of an ostler that has become another one: nobody's numbers. Whom kill(2) lets send a signal
-/// is decided by these two, as is who may lower the limits of a process (prlimit(2)) until the kernel ends it; whom ostler
-/// itself may signal, by its effective user. So ostler reaches the child, and the child does not reach ostler.
+/// The real and the saved user of an ostler that has become another one: nobody's numbers.
+/// Whom kill(2) lets send a signal is decided by these two, as is who may lower the limits
+/// of a process (prlimit(2)) until the kernel ends it; whom ostler itself may signal, by
+/// its effective user. So ostler reaches the child, and the child does not reach ostler.
 const ALOOF: [u32; 2] = [65_534, 65_533];
 
 /// What was asked for, found possible.
@@ -167,8 +168,9 @@ impl Privileges {
             verify_capabilities(kept)?;
         }
         if self.user.is_some() {
-            // Nobody but root may look into ostler, change it or trace it (ptrace(2)). Where nobody was to be become it is
-            // left as it is: many a script writes to /proc/1/fd/1. The kernel sets it anew with each change of the user.
+            // Nobody but root may look into ostler, change it or trace it (ptrace(2)).
+            // Where nobody was to be become it is left as it is: many a script writes
+            // to /proc/1/fd/1. The kernel sets it anew with each change of the user.
             let _ = set_dumpable(false);
             if get_dumpable() == Ok(true) {
                 advice.push(

@@ -1,5 +1,5 @@
-//! The connection by which a successor is probed: nobody but the successor can accept it. It never waits: every look goes
-//! as far as it can.
+//! The connection by which a successor is probed: nobody but the successor
+//! can accept it. It never waits: every look goes as far as it can.
 
 use super::door::{Approach, Door as Address};
 use crate::supervisor::{Door, Queue, Slot};

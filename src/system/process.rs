@@ -61,8 +61,8 @@ impl Process {
         }
     }
 
-    /// Takes what its source holds; closes a source from which nothing will come any more. `open` is where new connections
-    /// go: they are nobody else's.
+    /// Takes what its source holds; closes a source from which nothing will come
+    /// any more. `open` is where new connections go: they are nobody else's.
     pub(super) fn count(
         &mut self,
         events: &mut Vec<Event>,
@@ -124,8 +124,8 @@ impl Process {
         pids
     }
 
-    /// Looks whether it serves, by a probe at the first of these addresses where one reaches it alone. `None`: nothing can be
-    /// said now.
+    /// Looks whether it serves, by a probe at the first of these addresses
+    /// where one reaches it alone. `None`: nothing can be said now.
     pub(super) fn look(&mut self, doors: &[Door], path: Option<&str>) -> Option<Sight> {
         let door = doors.iter().find(|door| door.approach(self.slot).is_some());
         self.probe = door.and_then(|door| match self.probe.take() {

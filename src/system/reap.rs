@@ -18,8 +18,8 @@ pub(super) fn peek() -> nix::Result<Option<(Pid, ExitStatus)>> {
 /// # Errors
 /// It is still there.
 pub(super) fn reap(pid: Pid) -> nix::Result<()> {
-    // By the call by which it was seen: one of them alone may be refused (seccomp), and who is seen and never reaped would
-    // be seen for ever. It is dead, so there is nothing to wait for, and its status is known.
+    // By the call by which it was seen: one of them alone may be refused (seccomp), and who is seen and never reaped
+    // would be seen for ever. It is dead, so there is nothing to wait for, and its status is known.
     wait(libc::P_PID, pid, 0).map(drop)
 }
 

@@ -34,7 +34,8 @@ impl CorePattern {
     }
 }
 
-/// Turns what was asked for into limits that a child can set without any privilege: hard limits are raised here and now.
+/// Turns what was asked for into limits that a child can set
+/// without any privilege: hard limits are raised here and now.
 ///
 /// # Errors
 /// A line for each limit that cannot be had, with what to write instead.

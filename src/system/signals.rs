@@ -25,8 +25,8 @@ const AT_ONCE: usize = 8;
 /// Bytes of one, of which the number is the first four (signalfd(2)).
 const ONE: usize = size_of::<libc::signalfd_siginfo>();
 
-/// Was SIGPIPE ignored when the process began? Rust's start-up ignores it before `main` runs, so this is written before that:
-/// the child is to get what ostler got.
+/// Was SIGPIPE ignored when the process began? Rust's start-up ignores it before
+/// `main` runs, so this is written before that: the child is to get what ostler got.
 static PIPE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
 
 /// The C library calls what stands in this section before `main`.
@@ -94,11 +94,12 @@ pub struct Signals {
 /// How signals come.
 #[derive(Debug)]
 enum Delivery {
-    /// They are blocked, and the kernel keeps them until they are read (signalfd(2)): the start is quicker and memory less than with
-    /// handlers (docs/benchmarks.md), and no system call is interrupted.
+    /// They are blocked, and the kernel keeps them until they are read (signalfd(2)): the start is quicker and memory
+    /// less than with handlers (docs/benchmarks.md), and no system call is interrupted.
     Queue(SignalFd),
-    /// Where that is refused (a sandbox): all but ILL and FPE, which signal-hook leaves alone. Never dropped: the handlers are there to the very end, and write to its pair of sockets.
-    /// With nobody to read, each write would be answered with SIGPIPE, whose handler writes again, and so on for ever.
+    /// Where that is refused (a sandbox): all but ILL and FPE, which signal-hook leaves alone. Never dropped: the
+    /// handlers are there to the very end, and write to its pair of sockets. With nobody to read, each write would be
+    /// answered with SIGPIPE, whose handler writes again, and so on for ever.
     Handlers(ManuallyDrop<SignalDelivery<UnixStream, SignalOnly>>),
 }
 
@@ -149,15 +150,15 @@ impl Signals {
         self.given.restore();
     }
 
-    /// The signals that have come since the last call. No more than there are kinds of them, so that a flood has an end: what is
-    /// left wakes at once.
+    /// The signals that have come since the last call. No more than there are
+    /// kinds of them, so that a flood has an end: what is left wakes at once.
     pub(super) fn pending(&mut self) -> Vec<i32> {
         match &mut self.delivery {
             Delivery::Queue(queue) => {
                 let (mut signals, mut bytes) = (Vec::new(), [0; AT_ONCE * ONE]);
                 for _ in 0..READS {
-                    // Some at once, which nix's `read_signal` does not know. Fewer than asked for are all there are (to gVisor one is,
-                    // and the next one wakes again).
+                    // Some at once, which nix's `read_signal` does not know. Fewer than asked for are all there are (to
+                    // gVisor one is, and the next one wakes again).
                     let length = read(&*queue, &mut bytes).unwrap_or(0);
                     let (read, _) = bytes.get(..length).unwrap_or_default().as_chunks::<ONE>();
                     signals.extend(read.iter().map(|[a, b, c, d, ..]| i32::from_ne_bytes([*a, *b, *c, *d])));

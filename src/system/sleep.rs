@@ -25,8 +25,8 @@ pub(super) enum Stir {
     Nobody,
 }
 
-/// So many wake-ups in a row may bring nothing. Then something is to be read that cannot be (a seccomp profile that forbids
-/// `recvmsg`, say): it would wake for ever.
+/// So many wake-ups in a row may bring nothing. Then something is to be read that cannot be (a seccomp profile that
+/// forbids `recvmsg`, say): it would wake for ever.
 const VAIN: u32 = 16;
 
 /// A group's last member may be reaped by a parent of its own, of which nobody tells ostler: so a group whose leader is
@@ -89,8 +89,8 @@ impl System {
         match ready {
             // A wake-up like any other: whoever is asked does not wait.
             Ok(_) | Err(Errno::EINTR) => {}
-            // More descriptors than the limit of open files, lowered from outside, allows (poll(2)), or no memory for them.
-            // Signals still wake, and all else is asked now and then.
+            // More descriptors than the limit of open files, lowered from outside, allows (poll(2)), or no memory for
+            // them. Signals still wake, and all else is asked now and then.
             Err(_) if timeout == PollTimeout::ZERO => {}
             Err(_) if self.vain < VAIN => rest(&self.signals),
             // A signal that cannot be read would wake for ever, too.

@@ -1,6 +1,6 @@
-//! The classic BPF program by which the kernel chooses between the two sockets of an address (socket(7),
-//! `SO_ATTACH_REUSEPORT_CBPF`): it returns the number of a socket in its group, in the order in which they began to listen.
-//! It needs no privilege.
+//! The classic BPF program by which the kernel chooses between the two sockets of an
+//! address (socket(7), `SO_ATTACH_REUSEPORT_CBPF`): it returns the number of a socket
+//! in its group, in the order in which they began to listen. It needs no privilege.
 
 use super::bpf::{answer, load, program, test};
 use nix::libc::{BPF_ABS, BPF_B, BPF_H, BPF_JEQ, BPF_W, SKF_NET_OFF, sock_filter};
@@ -20,7 +20,8 @@ pub(super) fn all_to(number: u32) -> Vec<sock_filter> {
 
 /// Connections from this very address and port go to `chosen`, all others to `rest`.
 ///
-/// A load beyond the packet's end ends a program with 0, so the version is asked first: a socket on `[::]` gets IPv4 too.
+/// A load beyond the packet's end ends a program with 0, so the
+/// version is asked first: a socket on `[::]` gets IPv4 too.
 pub(super) fn one_to(from: SocketAddr, chosen: u32, rest: u32) -> Vec<sock_filter> {
     let (first, source, port) = if from.is_ipv4() { V4 } else { V6 };
     let mut tests = vec![(BPF_B, 0, first)];

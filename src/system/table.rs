@@ -79,8 +79,8 @@ pub(super) fn parse(pid: i32, stat: &str) -> Option<Member> {
     })
 }
 
-/// Those who are chosen, and all that descends from one of them. Each is looked at once, in whatever order they are and however
-/// deep they stand: whoever nests thousands of processes must not keep ostler from its signals.
+/// Those who are chosen, and all that descends from one of them. Each is looked at once, in whatever order they are and
+/// however deep they stand: whoever nests thousands of processes must not keep ostler from its signals.
 pub(super) fn family(all: &[Member], chosen: impl Fn(&Member) -> bool) -> Vec<&Member> {
     let mut by_parent: Vec<&Member> = all.iter().collect();
     by_parent.sort_unstable_by_key(|member| member.parent);

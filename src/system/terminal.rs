@@ -30,8 +30,8 @@ impl Terminal {
         self.taken_by(group);
     }
 
-    /// The child is gone: whoever reads from the terminal next (a shell that has started ostler) is to be able to. Somebody
-    /// else may have taken it meanwhile.
+    /// The child is gone: whoever reads from the terminal next (a shell that has
+    /// started ostler) is to be able to. Somebody else may have taken it meanwhile.
     pub(super) fn take_back(&self) {
         if let (Some(before), Some(given)) = (self.before, self.given)
             && foreground() == Some(given)

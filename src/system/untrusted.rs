@@ -1,5 +1,5 @@
-//! Everything in the edge that reads bytes which others have chosen, in one place for fuzzing and for the tests of what it has
-//! found: no input may panic, hang, or be believed where it lies.
+//! Everything in the edge that reads bytes which others have chosen, in one place for fuzzing and for the tests of what
+//! it has found: no input may panic, hang, or be believed where it lies.
 
 use super::cores::Naming;
 use super::counter::passive_opens;

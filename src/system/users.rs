@@ -57,8 +57,8 @@ pub(super) fn account(owner: &Owner) -> Result<Account, String> {
     account_in(owner, &passwd, &groups)
 }
 
-/// As docker has it for `--user`: a group that is named is the only one; else /etc/passwd says which, and /etc/group what
-/// others.
+/// As docker has it for `--user`: a group that is named is the only
+/// one; else /etc/passwd says which, and /etc/group what others.
 pub(super) fn account_in(owner: &Owner, passwd: &str, group_file: &str) -> Result<Account, String> {
     let Ids { user, group } = look_up_in(owner, passwd, group_file)?;
     if [Some(user), group].contains(&Some(NOBODY_AT_ALL)) {

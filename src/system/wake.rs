@@ -15,7 +15,8 @@ impl System {
         let mut events = Vec::new();
         let mut came = self.take_signals(&mut events);
         match stir {
-            // A signal has a way to go, and who is not asked now keeps what it has: its descriptor would have been ready.
+            // A signal has a way to go, and who is not asked now keeps
+            // what it has: its descriptor would have been ready.
             Stir::Signals => {}
             Stir::Workers | Stir::Others | Stir::Nobody => came |= self.ask(stir, &mut events),
         }

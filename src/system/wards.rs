@@ -1,5 +1,5 @@
-//! Processes that are not ostler's children, and whose end it is told all the same (`pidfd_open(2)`), with its status where the
-//! kernel keeps that (`PIDFD_GET_INFO`, Linux 6.15).
+//! Processes that are not ostler's children, and whose end it is told all the same (`pidfd_open(2)`), with its status
+//! where the kernel keeps that (`PIDFD_GET_INFO`, Linux 6.15).
 
 use super::reap::decode;
 use crate::supervisor::{ExitStatus, Pid};
@@ -10,8 +10,8 @@ use rustix::process::{PidfdFlags, pidfd_open};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-/// A zombie whose parent does not reap it is told of after so many looks, status or not: some ten seconds, and less where
-/// something else wakes ostler often.
+/// A zombie whose parent does not reap it is told of after so many looks, status
+/// or not: some ten seconds, and less where something else wakes ostler often.
 const LOOKS: u32 = 100;
 
 /// One process.
@@ -84,8 +84,8 @@ impl Ward {
     /// The kernel does not tell.
     fn status(&self) -> nix::Result<Option<ExitStatus>> {
         let mut info = MaybeUninit::<libc::pidfd_info>::zeroed();
-        // SAFETY: `info` is a whole pidfd_info of zeros, which is a valid one, and the request names its size: the kernel
-        // reads the mask, and writes no further than that.
+        // SAFETY: `info` is a whole pidfd_info of zeros, which is a valid one, and the request names its size: the
+        // kernel reads the mask, and writes no further than that.
         let info = unsafe {
             (*info.as_mut_ptr()).mask = u64::from(libc::PIDFD_INFO_EXIT);
             Errno::result(libc::ioctl(self.fd.as_raw_fd(), libc::PIDFD_GET_INFO, info.as_mut_ptr()))?;

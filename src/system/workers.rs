@@ -1,5 +1,5 @@
-//! The workers of a gunicorn, seen from outside: its master holds a heartbeat file (`wgunicorn-*`) open for each of them,
-//! and each touches its own once it runs its loop, with its app loaded.
+//! The workers of a gunicorn, seen from outside: its master holds a heartbeat file (`wgunicorn-*`) open for each of
+//! them, and each touches its own once it runs its loop, with its app loaded.
 
 use super::table;
 use crate::supervisor::{Pid, View, Worker};
@@ -24,8 +24,8 @@ const LONGEST_UPTIME: i64 = 1_000_000_000;
 const PROCESSES: usize = 64;
 /// Of a process's children so many are looked at.
 const CHILDREN: usize = 1024;
-/// So many descriptors are looked at in one look, those of all processes together: whoever opens a million of them does not
-/// keep ostler from its signals.
+/// So many descriptors are looked at in one look, those of all processes together:
+/// whoever opens a million of them does not keep ostler from its signals.
 const DESCRIPTORS: usize = 16 << 10;
 /// No environment that gunicorn runs in is larger, and a process can show any part of its memory as its own (prctl(2),
 /// `PR_SET_MM_MAP`).
@@ -89,8 +89,8 @@ fn has_heartbeats(pid: Pid, room: &mut usize) -> bool {
     heartbeats(pid, room).is_ok_and(|workers| !workers.is_empty())
 }
 
-/// The heartbeat files that a process holds open, among so many descriptors as there is `room` for. They are deleted, and
-/// /proc/PID/fd leads to them all the same.
+/// The heartbeat files that a process holds open, among so many descriptors as there
+/// is `room` for. They are deleted, and /proc/PID/fd leads to them all the same.
 fn heartbeats(pid: Pid, room: &mut usize) -> io::Result<Vec<Worker>> {
     let mut workers = Vec::new();
     for descriptor in fs::read_dir(format!("/proc/{}/fd", pid.0))?.take(*room) {
@@ -104,8 +104,8 @@ fn heartbeats(pid: Pid, room: &mut usize) -> io::Result<Vec<Worker>> {
 /// between the two its name has no [`DELETED`] yet.
 ///
 /// # Errors
-/// The process is another user's: root may list its descriptors, and still not see what they are. Or nothing can be said now:
-/// a worker that is not seen must not be taken for one that is not there.
+/// The process is another user's: root may list its descriptors, and still not see what they are. Or nothing can be
+/// said now: a worker that is not seen must not be taken for one that is not there.
 fn heartbeat(descriptor: &Path) -> io::Result<Option<Worker>> {
     let Some(target) = unless_short(fs::read_link(descriptor))? else { return Ok(None) };
     let name =
@@ -132,8 +132,8 @@ fn unless_short<T>(seen: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// The children of a process's first thread, which is the one that forks in a server (proc(5)). None, where they cannot be
-/// seen.
+/// The children of a process's first thread, which is the one that
+/// forks in a server (proc(5)). None, where they cannot be seen.
 pub(super) fn children(pid: Pid) -> Vec<Pid> {
     try_children(pid).unwrap_or_default()
 }
@@ -144,9 +144,9 @@ fn try_children(pid: Pid) -> io::Result<Vec<Pid>> {
     Ok(text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid).collect())
 }
 
-/// The process that a gunicorn has put in its own place (SIGUSR2), or that a dead shell leaves: a gunicorn master that is an
-/// orphan of this group. It was executed, as no worker is. It has workers, or, if they are not there yet, was told of
-/// the master before it by `GUNICORN_PID` (which the setproctitle package wipes out before long).
+/// The process that a gunicorn has put in its own place (SIGUSR2), or that a dead shell leaves: a gunicorn master that
+/// is an orphan of this group. It was executed, as no worker is. It has workers, or, if they are not there yet, was
+/// told of the master before it by `GUNICORN_PID` (which the setproctitle package wipes out before long).
 pub(super) fn heir(own: Pid, dead: Pid, group: Pid) -> Option<Pid> {
     let marked = format!("GUNICORN_PID={}", dead.0);
     let of_group = |child: &Pid| {

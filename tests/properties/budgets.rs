@@ -59,8 +59,8 @@ fn fits<T: PartialOrd>(drawn: Option<Drawn<T>>, limit: Option<T>) -> bool {
     }
 }
 
-/// From when on the budgets let a generation be recycled, and from when on they demand it. The two differ where a limit is
-/// not known exactly.
+/// From when on the budgets let a generation be recycled, and from when
+/// on they demand it. The two differ where a limit is not known exactly.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Calls {
     pub(crate) may: Option<Instant>,

@@ -146,8 +146,8 @@ impl Memory {
         self.first + self.leaks * age.as_secs() + peak
     }
 
-    /// What was found, how much of it is shared, and how well that could be seen. Nobody looks closer at what is below the
-    /// limit if `known` is shared.
+    /// What was found, how much of it is shared, and how well that could be seen.
+    /// Nobody looks closer at what is below the limit if `known` is shared.
     pub(crate) fn measured(&self, age: Duration, limit: u64, known: u64) -> (u64, Option<u64>, View) {
         let shared = self.shares * (1 + age.as_secs() / 60 % 2);
         let bytes = self.bytes(age);

@@ -149,8 +149,8 @@ impl Gauge {
     }
 
     /// A thousandth of the time, but each second at most and every five minutes at least. Once it is over the line, the
-    /// next two come soon. After an exact one cheap ones come soon, and each of those rests for itself alone. What is owed for
-    /// all that is a minute's worth at most.
+    /// next two come soon. After an exact one cheap ones come soon, and each of those rests for itself alone. What is
+    /// owed for all that is a minute's worth at most.
     fn measured(&mut self, bytes: u64, shared: Option<u64>, cost: Duration, now: Instant) {
         let (over, full) = (bytes >= self.line, bytes >= self.limit);
         self.measured.push(Measured { at: now, bytes, over, full });

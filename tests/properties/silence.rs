@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 /// So many connections are no health checks alone.
 const ENOUGH: u64 = 20;
 
-/// So many seconds after the first, the second, ... question they are counted again; and after the last ones from then on.
+/// So many seconds after the first, the second, ... question
+/// they are counted again; and after the last ones from then on.
 const PAUSES: [u64; 6] = [10, 20, 40, 80, 160, 300];
 
 /// Up to now no request was counted, and that was not told.

@@ -1,4 +1,5 @@
-//! How ostler itself stops or goes on, as the judge wants it: the drain delay, restarts, and whoever is left at the end.
+//! How ostler itself stops or goes on, as the judge wants it:
+//! the drain delay, restarts, and whoever is left at the end.
 
 use crate::judge::{Judge, News, ends};
 use crate::leaving::backoff;

@@ -31,8 +31,8 @@ pub fn log(container: &str) -> String {
     words(&docker(&["logs", container]))
 }
 
-/// One image at a time is built or removed: images that are alike share parents, which go with the last one that has a name, also
-/// from under one that is being built.
+/// One image at a time is built or removed: images that are alike share parents, which
+/// go with the last one that has a name, also from under one that is being built.
 static IMAGES: Mutex<()> = Mutex::new(());
 
 fn alone(arguments: &[&str]) -> Output {

@@ -1,5 +1,5 @@
-//! SIGKILL to a leader, to a worker, to all processes of a generation, in each state of a handover: a real gunicorn, held in
-//! the state by gates (gated.py), and what has to come of it.
+//! SIGKILL to a leader, to a worker, to all processes of a generation, in each state of a handover: a real gunicorn,
+//! held in the state by gates (gated.py), and what has to come of it.
 
 use super::load::answer;
 use super::recycles::{USR2, held, told};
@@ -234,7 +234,8 @@ impl Scene {
         let leader = self.leader(generation).unwrap();
         match case.victim {
             Leader => kill(leader, 9),
-            // The leader first, so that it replaces nobody, and all in a row: ostler tells those who are left to end, too.
+            // The leader first, so that it replaces nobody, and all
+            // in a row: ostler tells those who are left to end, too.
             All => [vec![leader], workers.clone()].concat().into_iter().for_each(kill_if_there),
             // ostler looks at a successor's workers now and then: one that is killed before it was seen is no loss.
             Worker if case.whose == Successor => eventually("the loss of a worker is seen", || {

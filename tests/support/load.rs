@@ -121,8 +121,8 @@ pub fn answer(port: u16) -> Option<Vec<u8>> {
     request(port, Connections::Fresh, &mut None, PATIENCE).ok()
 }
 
-/// Waits until both workers answer, and returns how many answers that took. A gunicorn that is told to stop while a worker
-/// boots loses the signal: it forks first, and the worker's handlers come later.
+/// Waits until both workers answer, and returns how many answers that took. A gunicorn that is told to stop while a
+/// worker boots loses the signal: it forks first, and the worker's handlers come later.
 pub fn both_workers_serve(port: u16) -> u64 {
     let (mut workers, mut answers) = (BTreeSet::new(), 0);
     super::eventually("both workers serve", || {

@@ -33,8 +33,8 @@ pub const OSTLER: &str = match option_env!("TEST_BINARY") {
     None => env!("CARGO_BIN_EXE_ostler"),
 };
 
-/// Is it built with musl? That keeps one more real-time signal to itself, and makes do without one more system call. Every
-/// glibc leaves names of its versions in what it is linked to.
+/// Is it built with musl? That keeps one more real-time signal to itself, and makes do without one more system call.
+/// Every glibc leaves names of its versions in what it is linked to.
 pub fn is_musl() -> bool {
     !fs::read(OSTLER).unwrap().windows(6).any(|bytes| bytes == b"GLIBC_")
 }
@@ -110,8 +110,8 @@ impl Setup {
         Self::of(&["--user", "--map-root-user"], program, arguments)
     }
 
-    /// As `new`, and root there can become other users: it is this machine's, or, for who is not root, has the subordinate
-    /// users of subuid(5).
+    /// As `new`, and root there can become other users: it is this machine's,
+    /// or, for who is not root, has the subordinate users of subuid(5).
     pub fn rooted<S: AsRef<OsStr>>(
         program: impl AsRef<OsStr>,
         arguments: impl IntoIterator<Item = S>,
@@ -127,8 +127,8 @@ impl Setup {
         arguments: impl IntoIterator<Item = S>,
     ) -> Self {
         let folder = Folder::new();
-        // A shell cannot trap what it was started with ignored: nohup ignores SIGHUP, and a shell without job control the other
-        // two for what it starts in the background.
+        // A shell cannot trap what it was started with ignored: nohup ignores SIGHUP, and a shell without job control
+        // the other two for what it starts in the background.
         let mut command = Command::new("env");
         command
             .args(["--default-signal=HUP,INT,QUIT", "unshare"])

@@ -14,7 +14,8 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// What the keys send that the terminal makes signals of (stty(1), intr, quit, susp), or stops and starts its output by.
+/// What the keys send that the terminal makes signals of (stty(1),
+/// intr, quit, susp), or stops and starts its output by.
 pub const CTRL_C: &str = "\x03";
 pub const CTRL_BACKSLASH: &str = "\x1c";
 pub const CTRL_Z: &str = "\x1a";
@@ -42,8 +43,8 @@ impl Terminal {
         terminal
     }
 
-    /// `program` will be PID 1 of a namespace, the leader of a session whose terminal this is, as in `docker run -it`; but
-    /// only its stdin is the terminal.
+    /// `program` will be PID 1 of a namespace, the leader of a session whose
+    /// terminal this is, as in `docker run -it`; but only its stdin is the terminal.
     pub fn setup<S: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = S>) -> Setup {
         let mut setup = Setup::new("setsid", ["--ctty", program]).stdin(Stdio::from(self.stdin()));
         setup.command.args(arguments);
@@ -88,8 +89,8 @@ impl Terminal {
         assert_eq!(set, 0);
     }
 
-    /// The group in the foreground as whoever is inside calls it: the master's side may ask without having it for its own
-    /// terminal, but gets numbers of its own namespace.
+    /// The group in the foreground as whoever is inside calls it: the master's side may ask without having it for its
+    /// own terminal, but gets numbers of its own namespace.
     pub fn foreground(&self) -> u32 {
         let mut group: libc::pid_t = 0;
         // SAFETY: TIOCGPGRP writes a pid_t, which lives until the end of this function.

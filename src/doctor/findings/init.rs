@@ -47,7 +47,8 @@ pub(super) fn pid_1(facts: &Facts) -> Finding {
         .with("in_container", container)
 }
 
-/// Of its own attribute a process can ask, of another's not (prctl(2), `PR_GET_CHILD_SUBREAPER`). A child does not inherit it.
+/// Of its own attribute a process can ask, of another's not
+/// (prctl(2), `PR_GET_CHILD_SUBREAPER`). A child does not inherit it.
 pub(super) fn orphans(facts: &Facts) -> Finding {
     const NAME: &str = "orphans";
     let own = match &facts.subreaper {

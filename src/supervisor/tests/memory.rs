@@ -33,7 +33,8 @@ fn memory_is_measured_each_second_and_as_seldom_as_it_costs() {
         // No answer: it is asked again.
         (333_021, TICK, "measure 1 up to 1000", "serving 1 until 334.021s"),
     ]);
-    // Within a row it is measured each second; what is cheap after it pays for itself alone, and leaves the debt to what is dear.
+    // Within a row it is measured each second; what is cheap after
+    // it pays for itself alone, and leaves the debt to what is dear.
     let dear = |bytes| held(1, bytes, Duration::from_millis(20));
     memory().goes(&[
         (0, TICK, "measure 1 up to 1000", "serving 1 until 1s"),
@@ -105,8 +106,8 @@ fn a_leak_is_replaced_before_it_has_reached_the_limit() {
     }
     let used = holds_at(second - 1);
     assert!((910..=940).contains(&used), "{used}");
-    // What grows by nothing has the whole budget, up to its limit; what has been over it for less than three measurements,
-    // too, and a jump counts twice as long as it is new.
+    // What grows by nothing has the whole budget, up to its limit; what has been over it for less than three
+    // measurements, too, and a jump counts twice as long as it is new.
     let steady = [0, 30, 31, 100]
         .into_iter()
         .fold(serving_by(policy.clone()), |story, second| measured(story, second, 999));
@@ -212,8 +213,8 @@ fn a_budget_that_every_fresh_generation_exceeds_makes_no_storm() {
     assert_eq!(ages, [30, 60, 120, 240, 480, 600, 600]);
     told.retain(|orders| !orders.is_empty());
     assert_eq!(told, ["[1 too big: 2000 of 1000]"]);
-    // One that was small for long enough (a minute to get ready, half a minute at least) is recycled as soon as it is not,
-    // and the next one begins anew.
+    // One that was small for long enough (a minute to get ready, half a minute
+    // at least) is recycled as soon as it is not, and the next one begins anew.
     for (number, small_until, recycled_at) in [(8, 91, 93), (9, 0, 30)] {
         let _ = story.step(now, spawned(number));
         let born = now;

@@ -1,4 +1,5 @@
-//! statsd datagrams: a UDP socket on loopback. A slow or stopped ostler costs the workers nothing, and what is lost is known.
+//! statsd datagrams: a UDP socket on loopback. A slow or stopped
+//! ostler costs the workers nothing, and what is lost is known.
 
 use super::{READS, Speech, Taken, filter};
 use crate::count::{Heard, Losses, Share, Tally, is_companion, requests};
@@ -15,11 +16,12 @@ const RECEIVE_BUFFER: usize = 8 << 20;
 /// Datagrams of one system call, and room for the longest there are (udp(7)): of memory only what is written to counts.
 const BATCH: usize = 16;
 const LONGEST: usize = 1 << 16;
-/// What a small datagram takes of a receive buffer (measured on x86-64; socket(7) counts the kernel's own structures in).
+/// What a small datagram takes of a receive buffer (measured on
+/// x86-64; socket(7) counts the kernel's own structures in).
 const ROOM: usize = 832;
 
-/// Where datagrams are received, those of all generations. An allocator might fill it with zeros, and what is written to is
-/// memory that counts.
+/// Where datagrams are received, those of all generations. An allocator
+/// might fill it with zeros, and what is written to is memory that counts.
 static BASIN: Mutex<[u8; BATCH * LONGEST]> = Mutex::new([0; BATCH * LONGEST]);
 
 #[derive(Debug)]

@@ -1,5 +1,5 @@
-//! A filter on a statsd socket (socket(7), `SO_ATTACH_FILTER`): of gunicorn's three datagrams a request only the counter
-//! comes in. The other two cost ostler nothing then, and take no room from it in the buffer.
+//! A filter on a statsd socket (socket(7), `SO_ATTACH_FILTER`): of gunicorn's three datagrams a request only the
+//! counter comes in. The other two cost ostler nothing then, and take no room from it in the buffer.
 
 use crate::system::bpf::{answer, instruction, load, program, test};
 use nix::libc::{

@@ -35,8 +35,8 @@ impl TcpDoor {
         u32::from(slot != self.first)
     }
 
-    /// One that was shut down joins the group again when it is told to listen, as the last of them: the program has to be
-    /// right before, so that no client comes to it too early.
+    /// One that was shut down joins the group again when it is told to listen, as the last of them: the program has to
+    /// be right before, so that no client comes to it too early.
     pub(super) fn prepare(&mut self, slot: Slot) -> nix::Result<()> {
         if is_shut(&self.socket(slot)) {
             self.first = slot.other();
@@ -122,8 +122,8 @@ fn bound(address: SocketAddr, reach: Reach, group: Group) -> nix::Result<OwnedFd
     let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
     let socket = stream(family)?;
     setsockopt(&socket, ReuseAddr, &true)?;
-    // Accepted connections inherit it. gunicorn sets it by itself; uvicorn takes a socket of `--fd` for a unix one, does
-    // not, and a keep-alive client waits 40 ms for the second packet of an answer.
+    // Accepted connections inherit it. gunicorn sets it by itself; uvicorn takes a socket of `--fd` for a unix one,
+    // does not, and a keep-alive client waits 40 ms for the second packet of an answer.
     let _ = setsockopt(&socket, TcpNoDelay, &true);
     if address.is_ipv6() {
         setsockopt(&socket, Ipv6V6Only, &(reach == Reach::OnlyV6))?;

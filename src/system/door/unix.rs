@@ -1,5 +1,5 @@
-//! A unix socket for each generation, and the path by which clients find the one that serves. Their files are removed with
-//! them.
+//! A unix socket for each generation, and the path by which clients
+//! find the one that serves. Their files are removed with them.
 
 use super::{Door, SharedDoor, is_shut};
 use crate::supervisor::Slot;
@@ -103,8 +103,8 @@ impl UnixDoor {
         Ok(())
     }
 
-    /// rename(2) is atomic: no client ever finds the path missing. It is done even if the path is this socket's already:
-    /// somebody may have removed it.
+    /// rename(2) is atomic: no client ever finds the path missing. It is done
+    /// even if the path is this socket's already: somebody may have removed it.
     pub(super) fn steer(&mut self, slot: Slot) -> io::Result<()> {
         let mut step = self.path.clone().into_os_string();
         step.push(".new");
@@ -199,8 +199,8 @@ fn bind_and_listen(path: &Path, opening: &Opening) -> io::Result<Bound> {
     Ok(bound)
 }
 
-/// Whoever may write to the folder may have put another file in the socket's place by now, a link to somebody else's, say: so
-/// it is looked at what is given away, and that is no name.
+/// Whoever may write to the folder may have put another file in the socket's place by now, a link to somebody else's,
+/// say: so it is looked at what is given away, and that is no name.
 fn give_away(path: &Path, Ids { user, group }: Ids) -> io::Result<()> {
     // Not by std: on musl it takes O_PATH for a mode of access, which is its own to choose, and leaves it out.
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;

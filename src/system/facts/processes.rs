@@ -14,7 +14,8 @@ use std::time::Duration;
 
 /// `PF_KTHREAD` in the flags of /proc/PID/stat (proc(5), the ninth field).
 const KERNEL_THREAD: u32 = 0x0020_0000;
-/// Everybody is a zombie for a moment at the end, and in the kernel's hands now and then: who is to be told of is so twice.
+/// Everybody is a zombie for a moment at the end, and in the
+/// kernel's hands now and then: who is to be told of is so twice.
 const AGAIN: Duration = Duration::from_millis(300);
 /// What the link to a socket begins with.
 const SOCKET: &[u8] = b"socket:[";

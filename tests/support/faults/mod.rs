@@ -1,5 +1,5 @@
-//! Faults on purpose: each system call that ostler makes fails in its turn, while a server is recycled, a signal passed on, an
-//! orphan reaped, a worker lost. strace does it, from outside, and to ostler alone: it does not follow forks.
+//! Faults on purpose: each system call that ostler makes fails in its turn, while a server is recycled, a signal passed
+//! on, an orphan reaped, a worker lost. strace does it, from outside, and to ostler alone: it does not follow forks.
 
 pub mod calls;
 pub mod strace;
