@@ -305,18 +305,20 @@ pub fn rss_anon(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// How much processor time a process uses in a second, in ticks of 10 ms (proc(5), utime and stime).
+/// How much processor time a process has used, in ticks of 10 ms (proc(5), utime and stime).
+pub fn ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // The 14th and the 15th field; the 3rd is the first one behind the name.
+    let fields = stat.rsplit(") ").next().unwrap().split(' ').skip(11).take(2);
+    fields.map(|number| number.parse::<u64>().unwrap()).sum()
+}
+
+/// The same in a second.
 pub fn ticks_in_a_second(pid: u32) -> u64 {
-    let ticks = || {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        // The 14th and the 15th field; the 3rd is the first one behind the name.
-        let fields = stat.rsplit(") ").next().unwrap().split(' ').skip(11).take(2);
-        fields.map(|number| number.parse::<u64>().unwrap()).sum::<u64>()
-    };
-    let (before, begin) = (ticks(), Instant::now());
+    let (before, begin) = (ticks(pid), Instant::now());
     sleep(Duration::from_secs(1));
     // Whoever is busy elsewhere sleeps longer.
-    (ticks() - before) * 1000 / u64::try_from(begin.elapsed().as_millis()).unwrap()
+    (ticks(pid) - before) * 1000 / u64::try_from(begin.elapsed().as_millis()).unwrap()
 }
 
 pub fn children(pid: u32) -> Vec<u32> {

@@ -5,7 +5,7 @@ pub mod calls;
 pub mod strace;
 
 use super::load::answer;
-use super::{Namespace, Setup, children, eventually, fixture, free_port, kill, ticks_in_a_second};
+use super::{Namespace, Setup, children, eventually, fixture, free_port, kill, ticks, ticks_in_a_second};
 use calls::{Call, Errno};
 use std::collections::BTreeSet;
 use std::fs;
@@ -225,13 +225,6 @@ fn ask_for_recycle(init: u32) -> Child {
     let mut nsenter = Command::new("nsenter");
     nsenter.args(["--user", "--preserve-credentials", "--pid", "--mount", "--target", &init.to_string()]);
     nsenter.args([super::OSTLER, "--recycle"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
-
-/// How much processor time a process has used, in ticks of 10 ms.
-fn ticks(pid: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields = stat.rsplit(") ").next().unwrap().split(' ').skip(11).take(2);
-    fields.map(|number| number.parse::<u64>().unwrap()).sum()
 }
 
 /// One cell, from a fresh start.
