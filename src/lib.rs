@@ -39,6 +39,7 @@ pub fn run(mut booted: Box<Booted>) -> u8 {
         let deadline = supervisor.deadline();
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(now()));
         let mut events = VecDeque::from(system.wait(timeout));
+        // What these events make due is done in the next round, which does not sleep.
         if deadline.is_some_and(|deadline| deadline <= now()) {
             events.push_back(Event::Tick);
         }

@@ -32,9 +32,7 @@ impl Log {
     /// Tells what the supervisor has to tell.
     pub fn notice(&mut self, notice: &Notice) {
         let orphans = Some(self.logging.orphans).filter(|level| self.wants(*level));
-        for record in Record::of(notice, orphans) {
-            self.write(&record);
-        }
+        Record::each(notice, orphans, |record| self.write(record));
     }
 
     /// Writes one line, or counts it as dropped.

@@ -39,16 +39,19 @@ impl Record {
         }
     }
 
-    /// The records of a notice: one for each of the orphans that were reaped,
-    /// at this level if they are to be told of at all; one for all else.
-    #[must_use]
+    /// Tells what a notice says: a record for each of the orphans that were reaped, and one for anything else. `orphans`
+    /// is the level of theirs; `None`: nobody wants to know.
     #[expect(clippy::too_many_lines, reason = "a table: a row for each notice")]
-    pub fn of(notice: &Notice, orphans: Option<Level>) -> Vec<Self> {
+    pub fn each(notice: &Notice, orphans: Option<Level>, mut tell: impl FnMut(&Self)) {
         let record = match notice {
-            // Hundreds may come at once: not worth records that nobody wants.
+            // Hundreds may come at once: no record that nobody wants, and not all of them in memory.
             Notice::OrphansReaped { dead } => {
-                let told = |level| dead.iter().map(move |dead| Self::of_orphan(level, dead)).collect();
-                return orphans.map_or_else(Vec::new, told);
+                for (pid, status) in dead {
+                    if let Some(level) = orphans {
+                        tell(&Self::of_orphan(level, *pid, *status));
+                    }
+                }
+                return;
             }
             Notice::GenerationStarted { id, pid, limits } => {
                 Self::new(Level::Info, "generation-started", "the program is being executed")
@@ -285,11 +288,11 @@ impl Record {
                     .with("signal", name(*signal))
             }
         };
-        vec![record]
+        tell(&record);
     }
 
-    fn of_orphan(level: Level, (pid, status): &(Pid, ExitStatus)) -> Self {
-        Self::new(level, "orphan-reaped", describe(*status))
+    fn of_orphan(level: Level, pid: Pid, status: ExitStatus) -> Self {
+        Self::new(level, "orphan-reaped", describe(status))
             .with("pid", pid.0)
             .with("exit_code", status.code())
     }

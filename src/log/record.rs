@@ -144,8 +144,14 @@ mod tests {
 
     const EPOCH: SystemTime = SystemTime::UNIX_EPOCH;
 
+    fn told(notice: &Notice, orphans: Option<Level>) -> Vec<Record> {
+        let mut told = Vec::new();
+        Record::each(notice, orphans, |record| told.push(record.clone()));
+        told
+    }
+
     fn one(notice: &Notice) -> Record {
-        let [record] = <[_; 1]>::try_from(Record::of(notice, None)).unwrap();
+        let [record] = <[_; 1]>::try_from(told(notice, None)).unwrap();
         record
     }
 
@@ -177,12 +183,12 @@ mod tests {
     fn each_orphan_has_a_line_if_anybody_wants_it() {
         let dead = vec![(Pid(7), ExitStatus::Exited(0)), (Pid(9), ExitStatus::Signaled(Signal::TERM))];
         let notice = Notice::OrphansReaped { dead };
-        let told = Record::of(&notice, Some(Level::Warn));
-        let lines: Vec<_> = told.iter().map(|record| record.text(EPOCH)).collect();
+        let wanted = told(&notice, Some(Level::Warn));
+        let lines: Vec<_> = wanted.iter().map(|record| record.text(EPOCH)).collect();
         assert!(lines.iter().all(|line| line.contains(" ostler warn orphan-reaped: ")), "{lines:?}");
         assert!(lines[0].ends_with(" pid=7 exit_code=0\n"), "{lines:?}");
         assert!(lines[1].ends_with(" pid=9 exit_code=143\n"), "{lines:?}");
-        assert_eq!((lines.len(), Record::of(&notice, None).len()), (2, 0));
+        assert_eq!((lines.len(), told(&notice, None).len()), (2, 0));
     }
 
     #[test]

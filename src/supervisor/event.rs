@@ -176,6 +176,7 @@ pub enum Event {
         /// What came of it.
         search: Search,
     },
-    /// The deadline has passed. The last of a batch of events.
+    /// The deadline has passed that there was before this batch of events, of which it is the last one: the others may
+    /// have moved it, so whoever waits for a time looks whether it has come.
     Tick,
 }

@@ -155,7 +155,7 @@ impl Supervisor {
         }
     }
 
-    /// The time from which on a `Tick` is wanted. `None`: never, if nothing happens before.
+    /// The time from which on a `Tick` is wanted. `None`: not until something else happens.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let own = match &self.state {

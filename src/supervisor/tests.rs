@@ -200,7 +200,7 @@ fn a_budget_recycles_when_it_is_spent_and_the_generation_old_enough() {
             ),
         ],
     );
-    // Spent when old enough already: at the Tick that ends the same batch of events.
+    // Spent when old enough already: at the next Tick.
     let mut story = serving().after(90_000, served(1, 7));
     assert_eq!(story.step(90_000, TICK), "[1 spent 7 of 5 in 90s], TERM to leader 1, CONT to group 1");
     // No budget, no recycling.

@@ -12,7 +12,7 @@ use nix::sys::socket::{
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// So many looks after one that was answered wrongly comes the next one: a second, at a look every 50 ms.
+/// So many looks after one that failed comes the next one: a second, at a look every 50 ms.
 const PAUSE: u32 = 20;
 /// A status line is shorter: `HTTP/1.1 503 Service Unavailable`.
 const LONGEST_STATUS: usize = 256;
@@ -20,8 +20,8 @@ const LONGEST_STATUS: usize = 256;
 #[derive(Debug)]
 pub(super) struct Probe {
     stage: Stage,
-    /// How the last connection failed, if one has.
-    refusal: Option<String>,
+    /// How the health path was answered last, if wrongly. The next connection is no better until it has an answer.
+    wrong: Option<String>,
 }
 
 #[derive(Debug)]
@@ -31,67 +31,61 @@ enum Stage {
     /// It was accepted, and has asked for the health path.
     Asking { stream: OwnedFd, answer: Vec<u8> },
     /// It failed; after so many looks there is another one.
-    Refused { looks: u32 },
+    Failed { why: String, looks: u32 },
     /// It was accepted, and answered as it should be.
     Passed,
 }
 
-/// Why a connection failed.
-type Refusal = String;
-
 impl Probe {
     /// Sends one to a slot. `None`: nothing reaches that slot alone.
     pub(super) fn start(door: &Address, slot: Slot) -> Option<Self> {
-        Some(Self::at(approach(door, slot)?, None))
-    }
-
-    /// This far, after another connection that failed like this.
-    fn at(reached: Result<Stage, Refusal>, before: Option<Refusal>) -> Self {
-        match reached {
-            Ok(stage) => Self { stage, refusal: before },
-            Err(why) => Self { stage: Stage::Refused { looks: PAUSE }, refusal: Some(why) },
-        }
+        Some(Self { stage: approach(door, slot)?, wrong: None })
     }
 
     /// Goes on with it. `path` is what to ask for.
     pub(super) fn look(self, door: &Address, slot: Slot, path: Option<&str>) -> Self {
-        let Self { stage, refusal } = self;
-        let reached = match stage {
+        let Self { stage, mut wrong } = self;
+        let stage = match stage {
             Stage::Knocking { stream } => match getsockopt(&stream, SocketError) {
-                Ok(0) if door.own_socket(slot).is_none() => Err("it has shut its socket down".into()),
+                Ok(0) if door.own_socket(slot).is_none() => failed("it has shut its socket down"),
                 // It left the queue: a worker has accepted it.
                 Ok(0) if is_connected(&stream) && door.queue(slot) == Queue::Empty => match path {
-                    None => Ok(Stage::Passed),
+                    None => Stage::Passed,
                     Some(path) => ask(stream, path),
                 },
-                Ok(0) => Ok(Stage::Knocking { stream }),
-                Ok(error) => Err(Errno::from_raw(error).desc().into()),
-                Err(errno) => Err(errno.desc().into()),
+                Ok(0) => Stage::Knocking { stream },
+                Ok(error) => failed(Errno::from_raw(error).desc()),
+                Err(errno) => failed(errno.desc()),
             },
-            Stage::Asking { stream, answer } => listen_to(stream, answer),
-            Stage::Refused { looks: 0 } => approach(door, slot).unwrap_or(Ok(Stage::Passed)),
-            Stage::Refused { looks } => Ok(Stage::Refused { looks: looks.saturating_sub(1) }),
-            Stage::Passed => Ok(Stage::Passed),
+            Stage::Asking { stream, answer } => {
+                listen_to(stream, answer).unwrap_or_else(|why| failed(wrong.insert(why)))
+            }
+            Stage::Failed { looks: 0, .. } => approach(door, slot).unwrap_or(Stage::Passed),
+            Stage::Failed { why, looks } => Stage::Failed { why, looks: looks.saturating_sub(1) },
+            Stage::Passed => Stage::Passed,
         };
-        Self::at(reached, refusal)
+        Self { stage, wrong }
     }
 
     /// What it has shown so far.
     pub(super) fn seen(&self) -> Door {
-        match (&self.stage, &self.refusal) {
+        match (&self.stage, &self.wrong) {
             (Stage::Passed, _) => Door::Open,
-            // The next one is no better until it has an answer.
-            (Stage::Knocking { .. } | Stage::Asking { .. } | Stage::Refused { .. }, Some(why)) => {
+            (Stage::Failed { why, .. }, _) | (Stage::Knocking { .. } | Stage::Asking { .. }, Some(why)) => {
                 Door::Unhealthy(why.clone())
             }
             (Stage::Asking { .. }, None) => Door::Unhealthy("no answer yet".into()),
-            (Stage::Knocking { .. } | Stage::Refused { .. }, None) => Door::Closed,
+            (Stage::Knocking { .. }, None) => Door::Closed,
         }
     }
 }
 
+fn failed(why: &str) -> Stage {
+    Stage::Failed { why: why.to_owned(), looks: PAUSE }
+}
+
 /// Begins a connection that none but this slot can accept. `None`: there is no way to one.
-fn approach(door: &Address, slot: Slot) -> Option<Result<Stage, Refusal>> {
+fn approach(door: &Address, slot: Slot) -> Option<Stage> {
     let begun = match door.approach(slot)? {
         Approach::Unix(path) => UnixAddr::new(&path).and_then(|path| knock(AddressFamily::Unix, &path)),
         Approach::Tcp(addresses) => {
@@ -100,8 +94,10 @@ fn approach(door: &Address, slot: Slot) -> Option<Result<Stage, Refusal>> {
             first.or_else(|errno| knocks.find(Result::is_ok).unwrap_or(Err(errno)))
         }
     };
-    let stage = begun.map(|stream| Stage::Knocking { stream });
-    Some(stage.map_err(|errno| format!("cannot connect: {}", errno.desc())))
+    Some(match begun {
+        Ok(stream) => Stage::Knocking { stream },
+        Err(errno) => failed(&format!("cannot connect: {}", errno.desc())),
+    })
 }
 
 /// A connection that the kernel gives to this slot by the port that it comes from.
@@ -152,17 +148,21 @@ pub(super) fn request(path: &str) -> String {
     )
 }
 
-fn ask(stream: OwnedFd, path: &str) -> Result<Stage, Refusal> {
+fn ask(stream: OwnedFd, path: &str) -> Stage {
     let request = request(path);
     // An empty send buffer takes it whole.
     match send(stream.as_raw_fd(), request.as_bytes(), MsgFlags::MSG_NOSIGNAL) {
-        Ok(sent) if sent == request.len() => Ok(Stage::Asking { stream, answer: Vec::new() }),
-        Ok(_) => Err("the request was not taken whole".into()),
-        Err(errno) => Err(errno.desc().into()),
+        Ok(sent) if sent == request.len() => Stage::Asking { stream, answer: Vec::new() },
+        Ok(_) => failed("the request was not taken whole"),
+        Err(errno) => failed(errno.desc()),
     }
 }
 
-fn listen_to(stream: OwnedFd, mut answer: Vec<u8>) -> Result<Stage, Refusal> {
+/// Goes on reading the answer.
+///
+/// # Errors
+/// What is wrong with it.
+fn listen_to(stream: OwnedFd, mut answer: Vec<u8>) -> Result<Stage, String> {
     let mut bytes = [0; LONGEST_STATUS];
     match recv(stream.as_raw_fd(), &mut bytes, MsgFlags::empty()) {
         Ok(0) => return Err("closed without an answer".into()),

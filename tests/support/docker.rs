@@ -65,6 +65,11 @@ impl Image {
         Self::build(format!("{}-{name}", self.0), &Folder::new(), &format!("FROM {}\n{line}\n", self.0))
     }
 
+    fn name_for(&self, what: &str) -> String {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        format!("{}-{what}-{}", self.0, NUMBER.fetch_add(1, Ordering::Relaxed))
+    }
+
     fn build(name: String, folder: &Folder, dockerfile: &str) -> Self {
         fs::write(folder.path("Dockerfile"), dockerfile).unwrap();
         text(&alone(&["build", "-q", "-t", &name, folder.0.to_str().unwrap()]));
@@ -73,16 +78,17 @@ impl Image {
 
     /// A container that runs a shell script under ostler.
     pub fn run(&self, options: &[&str], script: &str) -> Container {
-        let command = [&["run", "-d"], options, &[&self.0, "/sh", "-c", script]].concat();
         // runc has threads, and begins with fewer pids than it may need where they are limited (its issue 1914).
-        let mut output = docker(&command);
         for _ in 0..5 {
-            if output.status.success() || !words(&output).contains("failed to create new OS thread") {
-                break;
+            let container = Container(self.name_for("container"));
+            let command = ["run", "-d", "--name", &container.0];
+            let output = docker(&[&command, options, &[&self.0, "/sh", "-c", script]].concat());
+            if !words(&output).contains("failed to create new OS thread") {
+                text(&output);
+                return container;
             }
-            output = docker(&command);
         }
-        Container(text(&output))
+        panic!("runc does not come to run");
     }
 }
 
@@ -116,7 +122,7 @@ impl Container {
         text(&docker(&["wait", &self.0]))
     }
 
-    /// What a program in it writes to its stdout.
+    /// Runs a program in it.
     pub fn exec(&self, command: &[&str]) -> Output {
         docker(&[&["exec", &self.0], command].concat())
     }
@@ -140,8 +146,7 @@ pub struct Sitting {
 
 impl Sitting {
     pub fn new(image: &Image, options: &[&str], command: &[&str]) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("{}-sitting-{}", image.0, NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name = image.name_for("sitting");
         let terminal = Terminal::new();
         let mut client = Command::new("setsid");
         client
@@ -160,7 +165,7 @@ impl Sitting {
         Self { terminal, client, _container: container }
     }
 
-    /// Types a line, and waits for what the terminal shows of that and for what cat makes of it.
+    /// Types a line, and waits for its echo and for what cat makes of it.
     pub fn talk(&mut self, line: &str) {
         self.terminal.press(&format!("{line}\n"));
         eventually(line, || self.terminal.screen().matches(line).count() == 2);

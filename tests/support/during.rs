@@ -128,7 +128,7 @@ fn ask_while(going: &AtomicBool, place: &Place, connections: Connections, hesita
         }
         match asked {
             Ok(Outcome::Answered) => tally.answered += 1,
-            Ok(Outcome::Late) => {}
+            Ok(Outcome::Late) => tally.late += 1,
             Err(error) => {
                 failures.push(format!("{:?}: {error}", error.kind()));
                 if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound) {
@@ -157,9 +157,10 @@ fn ask(
     hesitation: Duration,
     connection: &mut Option<BufReader<Box<dyn Stream>>>,
 ) -> Result<Outcome> {
-    let begin = Instant::now();
+    let mut begin = Instant::now();
     if connection.as_ref().is_none_or(|stream| stream.get_ref().is_closed()) {
         *connection = Some(BufReader::new(place.connect()?));
+        begin = Instant::now();
         sleep(hesitation);
     }
     let stream = connection.as_mut().unwrap();

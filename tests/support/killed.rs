@@ -234,8 +234,7 @@ impl Scene {
         let leader = self.leader(generation).unwrap();
         match case.victim {
             Leader => kill(leader, 9),
-            // The leader first, so that it replaces nobody, and all
-            // in a row: ostler tells those who are left to end, too.
+            // The leader first, so that it replaces nobody. ostler tells the others to end, too, and may be quicker.
             All => [vec![leader], workers.clone()].concat().into_iter().for_each(kill_if_there),
             // ostler looks at a successor's workers now and then: one that is killed before it was seen is no loss.
             Worker if case.whose == Successor => eventually("the loss of a worker is seen", || {

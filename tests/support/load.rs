@@ -21,6 +21,8 @@ pub struct Tally {
     pub refused: u64,
     /// The connection ended without an answer.
     pub dropped: u64,
+    /// So did this one, but its request came later than is promised an answer.
+    pub late: u64,
 }
 
 impl AddAssign for Tally {
@@ -28,6 +30,7 @@ impl AddAssign for Tally {
         self.answered += other.answered;
         self.refused += other.refused;
         self.dropped += other.dropped;
+        self.late += other.late;
     }
 }
 

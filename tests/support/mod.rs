@@ -333,8 +333,8 @@ pub fn kill(pid: u32, signal: i32) {
     assert!(status.success(), "kill -{signal} {pid}");
 }
 
-/// A port that is free, and that no other test is told of. It is none of those that the kernel takes by itself (ip(7),
-/// `ip_local_port_range`), for a client of another test, say.
+/// A port that is free, and that no other test of this process was told of lately. By default it is none of those that
+/// the kernel takes by itself (ip(7), `ip_local_port_range`), for a client of another test, say.
 pub fn free_port() -> u16 {
     static TOLD: AtomicU32 = AtomicU32::new(0);
     let port = || {
