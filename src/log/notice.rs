@@ -39,8 +39,8 @@ impl Record {
         }
     }
 
-    /// Tells what a notice says: a record for each of the orphans that were reaped, and one for anything else. `orphans`
-    /// is the level of theirs; `None`: nobody wants to know.
+    /// Tells what a notice says: a record for each of the orphans that were reaped, and one for anything else.
+    /// `orphans` is the level of theirs; `None`: nobody wants to know.
     #[expect(clippy::too_many_lines, reason = "a table: a row for each notice")]
     pub fn each(notice: &Notice, orphans: Option<Level>, mut tell: impl FnMut(&Self)) {
         let record = match notice {

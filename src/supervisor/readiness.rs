@@ -40,6 +40,8 @@ pub enum Lack {
     Accept,
     /// It has not answered the health request with 2xx, but with this.
     Health(String),
+    /// No probe connection comes to it.
+    Reach(String),
     /// These many of its workers have not begun to serve.
     Workers {
         /// So many do.
@@ -62,6 +64,7 @@ impl fmt::Display for Lack {
             Self::Word => f.write_str("it has not said READY=1"),
             Self::Accept => f.write_str("it has not accepted a connection"),
             Self::Health(what) => write!(f, "the health path: {what}"),
+            Self::Reach(why) => write!(f, "it cannot be reached: {why}"),
             Self::Workers { serving, all } => write!(f, "{serving} of its {all} workers serve"),
             Self::WorkerLost => f.write_str("a worker ended before all of them served"),
             Self::Sight => f.write_str(
@@ -100,6 +103,7 @@ impl Readiness {
             (Ready::Notify, _) if !sight.said_ready => Some(Lack::Word),
             (Ready::Notify | Ready::Accept, Door::Closed) => Some(Lack::Accept),
             (Ready::Notify | Ready::Accept, Door::Unhealthy(what)) => Some(Lack::Health(what.clone())),
+            (Ready::Notify | Ready::Accept, Door::Unreachable(why)) => Some(Lack::Reach(why.clone())),
             (Ready::Accept, Door::Blind) => (all == 0).then_some(Lack::Sight),
             // A gunicorn says it before its workers have begun, so give it the time to show them.
             (Ready::Notify, Door::Blind) => (all == 0 && !settled).then_some(Lack::Time),

@@ -195,6 +195,8 @@ pub enum Door {
     Open,
     /// It was accepted and answered with something else, or not answered.
     Unhealthy(String),
+    /// It came to nothing before anybody could accept it.
+    Unreachable(String),
     /// The generations share their sockets, so whoever accepts may be another.
     Blind,
 }

@@ -30,8 +30,8 @@ enum Stage {
     Knocking { stream: OwnedFd },
     /// It was accepted, and has asked for the health path.
     Asking { stream: OwnedFd, answer: Vec<u8> },
-    /// It failed; after so many looks there is another one.
-    Failed { why: String, looks: u32 },
+    /// It failed like this; after so many looks there is another one.
+    Failed { seen: Door, looks: u32 },
     /// It was accepted, and answered as it should be.
     Passed,
 }
@@ -47,21 +47,21 @@ impl Probe {
         let Self { stage, mut wrong } = self;
         let stage = match stage {
             Stage::Knocking { stream } => match getsockopt(&stream, SocketError) {
-                Ok(0) if door.own_socket(slot).is_none() => failed("it has shut its socket down"),
+                Ok(0) if door.own_socket(slot).is_none() => unreachable("it has shut its socket down"),
                 // It left the queue: a worker has accepted it.
                 Ok(0) if is_connected(&stream) && door.queue(slot) == Queue::Empty => match path {
                     None => Stage::Passed,
                     Some(path) => ask(stream, path),
                 },
                 Ok(0) => Stage::Knocking { stream },
-                Ok(error) => failed(Errno::from_raw(error).desc()),
-                Err(errno) => failed(errno.desc()),
+                Ok(error) => unreachable(Errno::from_raw(error).desc()),
+                Err(errno) => unreachable(errno.desc()),
             },
             Stage::Asking { stream, answer } => {
-                listen_to(stream, answer).unwrap_or_else(|why| failed(wrong.insert(why)))
+                listen_to(stream, answer).unwrap_or_else(|why| unhealthy(wrong.insert(why)))
             }
             Stage::Failed { looks: 0, .. } => approach(door, slot).unwrap_or(Stage::Passed),
-            Stage::Failed { why, looks } => Stage::Failed { why, looks: looks.saturating_sub(1) },
+            Stage::Failed { seen, looks } => Stage::Failed { seen, looks: looks.saturating_sub(1) },
             Stage::Passed => Stage::Passed,
         };
         Self { stage, wrong }
@@ -71,17 +71,20 @@ impl Probe {
     pub(super) fn seen(&self) -> Door {
         match (&self.stage, &self.wrong) {
             (Stage::Passed, _) => Door::Open,
-            (Stage::Failed { why, .. }, _) | (Stage::Knocking { .. } | Stage::Asking { .. }, Some(why)) => {
-                Door::Unhealthy(why.clone())
-            }
+            (Stage::Failed { seen, .. }, _) => seen.clone(),
+            (Stage::Knocking { .. } | Stage::Asking { .. }, Some(why)) => Door::Unhealthy(why.clone()),
             (Stage::Asking { .. }, None) => Door::Unhealthy("no answer yet".into()),
             (Stage::Knocking { .. }, None) => Door::Closed,
         }
     }
 }
 
-fn failed(why: &str) -> Stage {
-    Stage::Failed { why: why.to_owned(), looks: PAUSE }
+fn unreachable(why: &str) -> Stage {
+    Stage::Failed { seen: Door::Unreachable(why.to_owned()), looks: PAUSE }
+}
+
+fn unhealthy(why: &str) -> Stage {
+    Stage::Failed { seen: Door::Unhealthy(why.to_owned()), looks: PAUSE }
 }
 
 /// Begins a connection that none but this slot can accept. `None`: there is no way to one.
@@ -96,7 +99,7 @@ fn approach(door: &Address, slot: Slot) -> Option<Stage> {
     };
     Some(match begun {
         Ok(stream) => Stage::Knocking { stream },
-        Err(errno) => failed(&format!("cannot connect: {}", errno.desc())),
+        Err(errno) => unreachable(errno.desc()),
     })
 }
 
@@ -153,8 +156,8 @@ fn ask(stream: OwnedFd, path: &str) -> Stage {
     // An empty send buffer takes it whole.
     match send(stream.as_raw_fd(), request.as_bytes(), MsgFlags::MSG_NOSIGNAL) {
         Ok(sent) if sent == request.len() => Stage::Asking { stream, answer: Vec::new() },
-        Ok(_) => failed("the request was not taken whole"),
-        Err(errno) => failed(errno.desc()),
+        Ok(_) => unhealthy("the request was not taken whole"),
+        Err(errno) => unhealthy(errno.desc()),
     }
 }
 

@@ -88,6 +88,7 @@ fn sight() -> impl Strategy<Value = Sight> {
         1 => Just(Door::Blind),
         1 => Just(Door::Closed),
         1 => Just(Door::Unhealthy("503".into())),
+        1 => Just(Door::Unreachable("Too many open files".into())),
     ];
     let worker = (0_u64..3, prop::bool::weighted(0.8)).prop_map(|(file, beats)| Worker { file, beats });
     let workers = prop_oneof![2 => Just(Vec::new()), 1 => vec(worker, 0..4)];

@@ -34,6 +34,7 @@ impl Judge {
                     | Lack::Word
                     | Lack::Accept
                     | Lack::Health(_)
+                    | Lack::Reach(_)
                     | Lack::Workers { .. }
                     | Lack::Sight => Failure::TooLate,
                 };

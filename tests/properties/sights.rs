@@ -44,7 +44,7 @@ impl Sights {
         // `None`: no door tells.
         let open = match sight.door {
             Door::Open => Some(true),
-            Door::Closed | Door::Unhealthy(_) => Some(false),
+            Door::Closed | Door::Unhealthy(_) | Door::Unreachable(_) => Some(false),
             Door::Blind => None,
         };
         match policy.ready {

@@ -76,6 +76,11 @@ fn whoever_accepts_is_ready() {
             (50, sight(Door::Closed, &[]), NOT_ACCEPTED),
             (60_000, said(sight(Door::Closed, &[])), NOT_ACCEPTED),
             (60_050, sight(unhealthy(), &[]), "not yet: the health path: HTTP/1.1 503"),
+            (
+                60_060,
+                sight(Door::Unreachable("it is mute".into()), &[]),
+                "not yet: it cannot be reached: it is mute",
+            ),
             (60_100, sight(Door::Open, &[]), "ready"),
         ],
     );
