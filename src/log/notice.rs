@@ -46,8 +46,8 @@ impl Record {
         let record = match notice {
             // Hundreds may come at once: no record that nobody wants, and not all of them in memory.
             Notice::OrphansReaped { dead } => {
-                for (pid, status) in dead {
-                    if let Some(level) = orphans {
+                if let Some(level) = orphans {
+                    for (pid, status) in dead {
                         tell(&Self::of_orphan(level, *pid, *status));
                     }
                 }
