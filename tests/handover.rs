@@ -6,7 +6,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
-use support::during::{Place, Shown, during};
+use support::during::{Place, Shown, answers_at, during};
 use support::load::both_workers_serve;
 use support::recycles::{USR2, assert_no_fresh_failure, held, recycle, stop, told};
 use support::venv::Version;
@@ -73,9 +73,7 @@ fn unix_sockets_are_handed_over_by_rename() {
 /// A sync gunicorn on these addresses, handed over once while clients come from all sides.
 fn handed_over_at(listen: &str, places: &[Place]) {
     let mut namespace = Setup::ostler(Version::New.command("sync")).env("OSTLER_LISTEN", listen).start();
-    eventually("the server answers everywhere", || {
-        places.iter().all(|place| during(place, || ()).1.fresh.answered > 0)
-    });
+    eventually("the server answers everywhere", || places.iter().all(answers_at));
     let shown = match places {
         [one] => vec![during(one, || recycle(&mut namespace, 1)).1],
         [one, two] => {
@@ -132,7 +130,7 @@ fn a_socket_that_its_server_has_shut_down_is_opened_again() {
     // One that all generations share: nobody can be there in between, but afterwards.
     let mut namespace = shut_down(&format!("127.0.0.1:{port}"), "restart");
     recycle(&mut namespace, 1);
-    eventually("the next one serves", || during(&Place::port(port), || ()).1.fresh.answered > 0);
+    eventually("the next one serves", || answers_at(&Place::port(port)));
     stop(&mut namespace);
     let mut namespace = shut_down("unix:app.sock", "restart");
     namespace.signal(USR2);
@@ -188,7 +186,7 @@ fn a_shell_that_does_not_exec_is_in_nobodys_way() {
             Some(path) => Place::Unix(namespace.folder.path(path)),
             None => Place::Tcp(address.parse().unwrap()),
         };
-        eventually("the server answers", || during(&place, || ()).1.fresh.answered > 0);
+        eventually("the server answers", || answers_at(&place));
         let ((), shown) = during(&place, || recycle(&mut namespace, 2));
         assert_no_fresh_failure(&shown, &address);
         assert_eq!(told(&namespace, "handed-over"), 2, "{}", namespace.err());

@@ -151,6 +151,11 @@ enum Outcome {
     Late,
 }
 
+/// Does somebody answer there?
+pub fn answers_at(place: &Place) -> bool {
+    matches!(ask(place, Connections::Fresh, Duration::ZERO, &mut None), Ok(Outcome::Answered))
+}
+
 fn ask(
     place: &Place,
     connections: Connections,
