@@ -59,9 +59,11 @@ fn a_leak_is_kept_in_bounds_by_a_recycle() {
     });
     for line in namespace.events("recycle-started") {
         let used = field(&line, "memory");
-        // Spent, or it would be by the time a successor is ready, if it grows slowly enough.
-        assert!(line.contains("memory budget "), "{line}");
-        assert!((100 << 20..1 << 30).contains(&used) && field(&line, "max_memory") == 150 << 20, "{line}");
+        // On a machine so slow that it has settled first, it may be replaced before it is there.
+        let is_spent = line.contains("the memory budget is spent");
+        let least = if is_spent { 150 << 20 } else { 100 << 20 };
+        assert!(is_spent || line.contains("the memory budget would be spent"), "{line}");
+        assert!((least..1 << 30).contains(&used) && field(&line, "max_memory") == 150 << 20, "{line}");
     }
     // The control: what it needs when it is fresh, with its shared pages, fits; so nothing recycles without a leak.
     drop(namespace);
