@@ -7,8 +7,8 @@ mod support;
 use std::thread::sleep;
 use std::time::Duration;
 use support::docker::{Container, Image, Sitting, docker, inspect, text};
-use support::eventually;
 use support::terminal::CTRL_C;
+use support::{eventually, eventually_some};
 
 /// As little as a container can have.
 const STRICT: [&str; 8] = [
@@ -119,13 +119,10 @@ fn behind_dockers_own_init_it_is_a_sub_reaper() {
 
 /// What the server of a container answers, asked from inside it.
 fn answer(container: &Container) -> String {
-    let mut answer = String::new();
-    eventually("it answers", || {
+    eventually_some("it answers", || {
         let output = container.exec(&["/busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:8000/"]);
-        answer = String::from_utf8_lossy(&output.stdout).into_owned();
-        !answer.is_empty()
-    });
-    answer
+        Some(String::from_utf8_lossy(&output.stdout).into_owned()).filter(|answer| !answer.is_empty())
+    })
 }
 
 /// Recycles a container's server by hand, and waits until the successor has taken over and the other one is gone.

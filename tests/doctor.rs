@@ -9,7 +9,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
-use support::{Folder, Namespace, OSTLER, Setup, children, eventually, kill, state};
+use support::{Folder, Namespace, OSTLER, Setup, children, eventually, eventually_some, kill, state};
 
 /// `ostler --doctor` beside the others in a namespace, as `docker exec` starts it.
 fn doctor(namespace: &Namespace, arguments: &[&str]) -> Output {
@@ -199,12 +199,9 @@ fn a_zombie_and_a_stopped_process_are_told_and_gone_when_they_are() {
     );
     assert_eq!(processes["stopped"], Value::Array(Vec::new()));
 
-    let mut server = None;
-    eventually("the server waits", || {
-        server = children(namespace.init()).into_iter().find(|pid| state(*pid) == Some('S'));
-        server.is_some()
+    let server = eventually_some("the server waits", || {
+        children(namespace.init()).into_iter().find(|pid| state(*pid) == Some('S'))
     });
-    let server = server.unwrap();
     kill(server, SIGSTOP);
     eventually("it is stopped", || state(server) == Some('T'));
     let (told_of, _) = told(&namespace, &namespace.folder.0);

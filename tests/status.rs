@@ -15,7 +15,7 @@ use support::load::{Connections, load};
 use support::recycles::{held, stop};
 use support::terminal::{CTRL_C, Terminal};
 use support::venv::Version;
-use support::{Namespace, OSTLER, Setup, eventually, free_port};
+use support::{Namespace, OSTLER, Setup, eventually, eventually_some, free_port};
 
 /// Runs ostler beside the one of this namespace, as `docker exec` does.
 fn exec(namespace: &Namespace, arguments: &[&str]) -> Output {
@@ -35,13 +35,10 @@ fn text(output: &Output) -> String {
 
 /// What it answers as soon as it does: within five seconds it may not, on a busy machine.
 fn shown(namespace: &Namespace, arguments: &[&str]) -> String {
-    let mut shown = String::new();
-    eventually("it answers", || {
+    eventually_some("it answers", || {
         let output = exec(namespace, arguments);
-        shown = text(&output);
-        output.status.success()
-    });
-    shown
+        output.status.success().then(|| text(&output))
+    })
 }
 
 /// `Null` as long as nobody answers.

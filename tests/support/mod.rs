@@ -55,6 +55,16 @@ pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
     eventually_within(LIMIT, what, condition);
 }
 
+/// As `eventually`, for something that is there in the end.
+pub fn eventually_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let mut found = None;
+    eventually(what, || {
+        found = look();
+        found.is_some()
+    });
+    found.unwrap()
+}
+
 /// As `eventually`, with a limit of its own.
 pub fn eventually_within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -189,12 +199,7 @@ impl Setup {
 impl Namespace {
     /// What the test calls the namespace's PID 1.
     pub fn init(&self) -> u32 {
-        let mut found = None;
-        eventually("unshare has a child", || {
-            found = children(self.unshare.id()).first().copied();
-            found.is_some()
-        });
-        found.unwrap()
+        eventually_some("unshare has a child", || children(self.unshare.id()).first().copied())
     }
 
     /// Sends a signal to PID 1 of the namespace, from outside it.

@@ -5,7 +5,10 @@ pub mod calls;
 pub mod strace;
 
 use super::load::answer;
-use super::{Namespace, Setup, children, eventually, fixture, free_port, kill, ticks, ticks_in_a_second};
+use super::{
+    Namespace, Setup, children, eventually, eventually_some, fixture, free_port, kill, ticks,
+    ticks_in_a_second,
+};
 use calls::{Call, Errno};
 use std::collections::BTreeSet;
 use std::fs;
@@ -123,13 +126,8 @@ impl Stage {
     }
 
     /// The same as soon as somebody does: a handover may be under way, and its outgoing generation loses who is late.
-    fn answers(&self) -> Option<String> {
-        let mut server = None;
-        eventually("somebody answers", || {
-            server = self.server();
-            server.is_some()
-        });
-        server
+    fn answers(&self) -> String {
+        eventually_some("somebody answers", || self.server())
     }
 
     /// Passes a signal on, by which the server leaves ostler an orphan, and waits until that is reaped.
@@ -170,8 +168,8 @@ impl Stage {
         while start.elapsed() < within {
             sleep(Duration::from_millis(20));
             // One that is taken back has served too, for a moment.
-            let server = self.server();
-            if server.is_some() && server != before && children(self.namespace.init()).len() == 1 {
+            let is_another = self.server().is_some_and(|server| server != before);
+            if is_another && children(self.namespace.init()).len() == 1 {
                 return true;
             }
             // Of a recycle that is under way that is no more than a line in the log.
