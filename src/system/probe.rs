@@ -204,6 +204,25 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn a_wrong_answer_holds_until_the_next_one_is_answered() {
+        let stream = || OwnedFd::from(std::os::unix::net::UnixStream::pair().unwrap().0);
+        let (wrong, nobody) = (Some("503".to_owned()), None);
+        let asking = || Stage::Asking { stream: stream(), answer: Vec::new() };
+        for (stage, wrong, expected) in [
+            (Stage::Knocking { stream: stream() }, &nobody, Door::Closed),
+            (asking(), &nobody, Door::Unhealthy("no answer yet".into())),
+            (unhealthy("503"), &wrong, Door::Unhealthy("503".into())),
+            (Stage::Knocking { stream: stream() }, &wrong, Door::Unhealthy("503".into())),
+            (asking(), &wrong, Door::Unhealthy("503".into())),
+            // What kept it from another answer is told, though.
+            (unreachable("refused"), &wrong, Door::Unreachable("refused".into())),
+            (Stage::Passed, &wrong, Door::Open),
+        ] {
+            assert_eq!(Probe { stage, wrong: wrong.clone() }.seen(), expected);
+        }
+    }
+
+    #[test]
     fn statuses() {
         for (answer, expected) in [
             (&b"HTTP/1.1 200 OK\r\n"[..], Some(Ok(200))),
